@@ -1,0 +1,1 @@
+"""What gpupatch reads and writes: case files, formulas, results, reports, checkpoints."""
