@@ -1,0 +1,89 @@
+"""The two shapes of gpupatch, and what a backend must be able to do with them.
+
+    Macro   [member, field, *patch axes]     coarse values, float64, on the host
+    Micro   [patch, field, *sites]           all patches in one batch, sites last, C order;
+                                             patch = members x patch axes, flattened
+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from gpupatch.burst import BurstPlan
+    from gpupatch.coupling import Coupling
+    from gpupatch.lifting import Lifting
+    from gpupatch.micro.model import MicroModel
+    from gpupatch.restriction import Restriction
+
+Macro = NDArray[np.float64]
+Micro = NDArray[np.floating]
+Handle = Any
+
+
+class Backend(Protocol):
+    """A place where patches live and are advanced; `load` puts one batch of patches on it."""
+
+    name: str
+
+    def load(self, model: MicroModel, dtype: str) -> Kernels:
+        """Put the parameters and coefficients of a batch of patches on the device."""
+        ...
+
+
+class Kernels(Protocol):
+    """The vectorised passes over one batch of patches on one device.
+
+    States are handles: only `pack` and `unpack` know what they are.
+    """
+
+    def pack(self, u: Micro) -> Handle:
+        """Move a state to the device."""
+        ...
+
+    def unpack(self, u: Handle) -> Micro:
+        """Copy a state to the host as float64."""
+        ...
+
+    def axpy(self, terms: Sequence[tuple[float, Handle]]) -> Handle:
+        """sum_k weight_k state_k, as a new state."""
+        ...
+
+    def couple(self, coupling: Coupling, u: Handle, t: float) -> None:
+        """Overwrite the edge sites of every patch from the patches around it."""
+        ...
+
+    def rate(self, u: Handle, t: float) -> Handle:
+        """du/dt on the interior sites, zero on the edge sites."""
+        ...
+
+    def advance(
+        self, coupling: Coupling, u: Handle, t: float, dt: float, n_steps: int, stepper: str
+    ) -> None:
+        """Take micro-steps in place, coupling the patches before every rate evaluation."""
+        ...
+
+    def lift(self, lifting: Lifting, U: Macro) -> Handle:
+        """Reconstruct the sites of every patch from coarse values."""
+        ...
+
+    def burst(self, u: Handle, plan: BurstPlan, t: float) -> NDArray[np.float64]:
+        """Run every patch on its own for one burst, in place; returns the restricted samples."""
+        ...
+
+    def restrict(self, restriction: Restriction, u: Handle) -> NDArray[np.float64]:
+        """Weighted means over the cores, [patch, field], summed in float64."""
+        ...
+
+    def norm(self, u: Handle) -> float:
+        """Largest magnitude over all sites."""
+        ...
+
+    def finite(self, u: Handle) -> bool:
+        """Whether every value is finite."""
+        ...

@@ -1,0 +1,1 @@
+"""Where patches are advanced: the NumPy reference and the compiled backends."""

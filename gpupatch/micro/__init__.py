@@ -1,0 +1,1 @@
+"""What runs inside a patch: point rules, their analysis and their lowering."""

@@ -1,0 +1,87 @@
+"""Elementary functions for rules: on NumPy arrays they compute, on traced values they record."""
+
+import numpy as np
+import sympy as sp
+
+from gpupatch.micro.trace import Traced, TracedCondition, symbolic
+
+__all__ = [
+    "cos",
+    "cosh",
+    "equal",
+    "exp",
+    "log",
+    "maximum",
+    "minimum",
+    "sign",
+    "sin",
+    "sinh",
+    "sqrt",
+    "tan",
+    "tanh",
+    "where",
+]
+
+
+def _is_traced(*values):
+    return any(isinstance(value, (Traced, TracedCondition)) for value in values)
+
+
+def _elementary(name, record):
+    compute = getattr(np, name)
+
+    def function(*values):
+        if _is_traced(*values):
+            return Traced(record(*(symbolic(value) for value in values)))
+        return compute(*values)
+
+    function.__name__ = name
+    function.__qualname__ = name
+    function.__doc__ = f"Pointwise `{name}` of arrays or of traced values; same shape as the input."
+    return function
+
+
+exp = _elementary("exp", sp.exp)
+log = _elementary("log", sp.log)
+sqrt = _elementary("sqrt", sp.sqrt)
+sin = _elementary("sin", sp.sin)
+cos = _elementary("cos", sp.cos)
+tan = _elementary("tan", sp.tan)
+sinh = _elementary("sinh", sp.sinh)
+cosh = _elementary("cosh", sp.cosh)
+tanh = _elementary("tanh", sp.tanh)
+sign = _elementary("sign", sp.sign)
+minimum = _elementary("minimum", sp.Min)
+maximum = _elementary("maximum", sp.Max)
+
+
+def where(condition, if_true, if_false):
+    """Choose between two values at each site.
+
+    Args:
+        condition: comparison of arrays or of traced values, such as ``u[0] > 0``.
+        if_true: value where the condition holds, same shape as the condition or a scalar.
+        if_false: value elsewhere.
+
+    Returns:
+        The chosen values.
+    """
+    if _is_traced(condition, if_true, if_false):
+        test = condition.expr if isinstance(condition, TracedCondition) else sp.sympify(condition)
+        return Traced(sp.Piecewise((symbolic(if_true), test), (symbolic(if_false), True)))
+    return np.where(condition, if_true, if_false)
+
+
+def equal(left, right):
+    """Compare for equality at each site (inside a rule ``==`` is refused).
+
+    Args:
+        left: array, scalar or traced value.
+        right: same kinds.
+
+    Returns:
+        A condition for `where`.
+    """
+    if _is_traced(left, right):
+        return TracedCondition(sp.Eq(symbolic(left), symbolic(right)))
+    return np.equal(left, right)
