@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import sympy as sp
 
 from gpupatch.errors import RuleError
+from gpupatch.micro.expressions import evaluate_expressions
 from gpupatch.micro.trace import COORDINATES, SPACINGS, Access, scalar_symbol
 
 if TYPE_CHECKING:
@@ -61,28 +62,9 @@ def divergence(rule: "Rule") -> tuple[sp.Expr, ...]:
 
 def evaluate_lowered_fluxes(rule: "Rule", u, environment, window) -> list:
     """Telescoped fluxes, axis by axis, then sources, evaluated on a window of sites."""
-    from gpupatch.micro.rule import ShiftedSlices
-
     fluxes, sources = flux_form(rule)
     expressions = [*(flux for row in fluxes for flux in row), *sources]
-    known = {access.symbol: access for access in moved_accesses(rule)}
-    values = []
-    for expression in expressions:
-        symbols = sorted(expression.free_symbols, key=str)
-        inputs = []
-        for symbol in symbols:
-            access = known.get(symbol)
-            if access is None:
-                inputs.append(environment[symbol.name])
-                continue
-            if access.kind == "field":
-                arrays = {-1: u[:, rule.fields.index(access.name)]}
-            else:
-                arrays = environment[access.name]
-            offset = tuple(o + 0.5 * (a == access.face) for a, o in enumerate(access.offset))
-            inputs.append(ShiftedSlices(arrays, window)[offset])
-        values.append(sp.lambdify(symbols, expression, "numpy")(*inputs))
-    return values
+    return evaluate_expressions(rule, expressions, moved_accesses(rule), u, environment, window)
 
 
 def moved_accesses(rule: "Rule") -> set[Access]:

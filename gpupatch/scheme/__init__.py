@@ -1,0 +1,6 @@
+"""The macro step: the five acts in order, for three kinds of patch scheme."""
+
+from gpupatch.scheme.coupled import CoupledScheme
+from gpupatch.scheme.problem import Problem
+
+__all__ = ["CoupledScheme", "Problem"]

@@ -1,0 +1,309 @@
+"""The `coupled` scheme: the micro field in all patches is the state, edges follow the neighbours."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpupatch.arrays import Backend, Handle, Macro, Micro
+from gpupatch.burst import TABLEAUX, VERLET, canonical_stepper
+from gpupatch.coupling import Coupling
+from gpupatch.errors import SchemeError
+from gpupatch.micro import analysis
+from gpupatch.restriction import centre_value, weighted_mean
+from gpupatch.scheme.problem import Function, Problem, coarse_shape
+
+
+class CoupledScheme:
+    """Micro-steps in all patches, coupled across the gaps.
+
+    With E the interpolation of edge values (act "couple") and f the rule, the scheme is the
+    large system of equations
+
+        du/dt = f(E u)
+
+    on the sites of all patches; the coarse value U is the value at the centre of a patch.
+
+    ==========  ==================================================
+    symbol      name
+    ==========  ==================================================
+    u           state, a handle of the backend
+    E           ``coupling``
+    f           ``kernels.rate``
+    U           ``coarse(u)``, [member, field, *patch axes]
+    ==========  ==================================================
+
+    Args:
+        problem: rule, grid, parameters, medium.
+        backend: where the patches live.
+        order: order of the coupling in H: 2, 4, 6, 8 or "spectral".
+        kind: "centre", "edgy" or "staggered".
+        every: micro-steps between couplings; in between the edges move linearly in time.
+        phases: ensemble of phase shifts of a periodic medium, members per axis.
+        micro: micro-stepper.
+        dt: micro time step; chosen from the rule when absent.
+
+    Raises:
+        SchemeError: if the parts do not fit together.
+
+    Source: Roberts and Kevrekidis (2007), section 2; Bunder, Roberts and Kevrekidis (2017) for
+    heterogeneous media [RobertsKevrekidis2007, BunderRobertsKevrekidis2017].
+    """
+
+    kind = "coupled"
+    functional = "value at the centre of the patch"
+
+    def __init__(
+        self,
+        problem: Problem,
+        backend: Backend,
+        order: int | str = 4,
+        kind: str = "centre",
+        every: int = 1,
+        phases: int | tuple[int, ...] = 1,
+        micro: str = "rk4",
+        dt: float | None = None,
+    ):
+        grid, rule = problem.grid, problem.rule
+        phases = (phases,) * grid.ndim if isinstance(phases, int) else tuple(phases)
+        self.problem, self.every, self.dt = problem, every, dt
+        self.micro = canonical_stepper(micro)
+        self._check(kind, phases)
+        self.coupling = Coupling(grid, rule.fields, order, kind, phases)
+        self.model = problem.model(phases=phases)
+        self.backend = backend
+        self.kernels = backend.load(self.model, problem.dtype)
+        self.restriction = centre_value(grid)
+        self.micro_steps = 0
+        self._stream = 0
+
+    @property
+    def n_members(self) -> int:
+        """Members whose coarse values are reported (an ensemble of phases counts once)."""
+        return len(self.problem.member_values)
+
+    def initial(self, functions: Mapping[str, Function], t: float = 0.0) -> Handle:
+        """A state sampled from functions of position.
+
+        Args:
+            functions: one per field.
+            t: time, also for boundary values.
+
+        Returns:
+            The state with coupled edges.
+        """
+        return self.load(self.problem.sample(functions, t, self.model.n_members), t)
+
+    def load(self, u: Micro, t: float = 0.0) -> Handle:
+        """A state from the values at all sites, [patch, field, *sites]; edges are overwritten."""
+        handle = self.kernels.pack(u)
+        self.kernels.couple(self.coupling, handle, t)
+        return handle
+
+    def fields(self, u: Handle) -> Micro:
+        """Values at all sites, [patch, field, *sites], ensembles of phases averaged."""
+        values = self.kernels.unpack(u)
+        n_phases = self.model.n_members // self.n_members
+        if n_phases == 1:
+            return values
+        shaped = values.reshape(self.n_members, n_phases, -1, *values.shape[1:])
+        return shaped.mean(axis=1).reshape(-1, *values.shape[1:])
+
+    def coarse(self, u: Handle) -> Macro:
+        """Coarse values U, [member, field, *patch axes]."""
+        values = self.kernels.restrict(self.restriction, u)
+        n_phases = self.model.n_members // self.n_members
+        shaped = values.reshape(self.n_members, n_phases, -1, values.shape[-1]).mean(axis=1)
+        return coarse_shape(self.problem, self.n_members, shaped)
+
+    def exact(self, functions: Mapping[str, Function], t: float) -> Macro:
+        """Exact solutions passed through the functional that defines U."""
+        u = self.problem.sample(functions, t, self.n_members)
+        return coarse_shape(self.problem, self.n_members, weighted_mean(u, self.restriction))
+
+    def stable_dt(self, u: Handle, t: float) -> float:
+        """Micro time step: the one given, or the one chosen from the rule at this state."""
+        if self.dt is not None:
+            return self.dt
+        extremes = self.problem.extremes(self.kernels.unpack(u))
+        stability = None if self.micro == VERLET else TABLEAUX[self.micro].stability
+        return analysis.stable_step(self.model, extremes, stability, self.micro, t)
+
+    def advance(self, u: Handle, t: float, dt: float, n_steps: int) -> Handle:
+        """Take micro-steps.
+
+        Args:
+            u: state; overwritten.
+            t: time at the beginning.
+            dt: micro time step.
+            n_steps: number of steps, a multiple of `every`.
+
+        Returns:
+            The state at ``t + n_steps dt``.
+        """
+        self.kernels.advance(
+            self.coupling, u, t, dt, n_steps, self.micro, self.every, self._stream
+        )
+        self._stream += 1
+        self.micro_steps += n_steps
+        return u
+
+    def rebase(self, u: Handle) -> Handle:
+        """In float32 freeze the present state as the base of the perturbation form."""
+        if self.problem.dtype == "float64":
+            return u
+        return self.kernels.pack(self.kernels.unpack(u))
+
+    def rate(self, u: Handle, t: float) -> Handle:
+        """du/dt with coupled edges; the edges of `u` are set."""
+        self.kernels.couple(self.coupling, u, t)
+        return self.kernels.rate(u, t)
+
+    def jacobian(self, u: Micro | None = None, t: float = 0.0):
+        """Derivative of the coupled rate with respect to the interior sites, J = f'(E u) E.
+
+        Args:
+            u: values about which the rule is linearised; zero when absent.
+            t: time.
+
+        Returns:
+            scipy.sparse CSR array, [n, n], n the number of interior values, C order of
+            [patch, field, *interior sites].
+        """
+        u = np.zeros(self.model.shape) if u is None else np.array(u, dtype=float)
+        handle = self.kernels.pack(u)
+        self.kernels.couple(self.coupling, handle, t)
+        A = analysis.jacobian(self.model, self.kernels.unpack(handle), t)
+        keep = self.interior
+        return (A @ self._edges)[keep][:, keep]
+
+    def eigenvalues(
+        self, k: int = 6, u: Micro | None = None, t: float = 0.0
+    ) -> NDArray[np.complex128]:
+        """The `k` eigenvalues of the coupled rate nearest to zero, the slow modes.
+
+        Args:
+            k: how many.
+            u: values about which the rule is linearised; zero when absent.
+            t: time.
+
+        Returns:
+            Eigenvalues sorted by magnitude, [k], in units of 1/time.
+        """
+        J = self.jacobian(u, t)
+        if J.shape[0] <= 1200 or k >= J.shape[0] - 1:
+            values = np.linalg.eigvals(J.toarray())
+            return values[np.argsort(np.abs(values))][:k]
+        from scipy.sparse import linalg
+
+        scale = float(np.abs(J.diagonal()).max())
+        values = linalg.eigs(
+            J.tocsc(), k=k, sigma=1e-6 * scale, which="LM", return_eigenvectors=False,
+            v0=np.random.default_rng(0).normal(size=J.shape[0]),
+        )
+        return values[np.argsort(np.abs(values))]
+
+    @functools.cached_property
+    def interior(self) -> NDArray[np.int64]:
+        """Positions of the interior values in a flattened state."""
+        index = np.arange(int(np.prod(self.model.shape))).reshape(self.model.shape)
+        return index[(slice(None), slice(None), *self.model.inside)].ravel()
+
+    @functools.cached_property
+    def _edges(self):
+        """The linear part of E as a sparse matrix over all sites."""
+        from scipy import sparse
+
+        total = None
+        for axis in range(self.problem.grid.ndim):
+            one = sparse.csr_array(self._edge_matrix(axis))
+            total = one if total is None else one @ total
+        return total
+
+    def _edge_matrix(self, axis: int):
+        """One pass of coupling along an axis as a matrix: identity, but for rows of edge sites."""
+        from scipy import sparse
+
+        grid, plan, shape = self.problem.grid, self.coupling.axes[axis], self.model.shape
+        full = (self.model.n_members, *grid.patches, *shape[1:])
+        index = np.arange(int(np.prod(shape))).reshape(full)
+        patch_axis, site_axis = 1 + axis, 2 + grid.ndim + axis
+        rows, columns, data = [], [], []
+        for side in (0, 1):
+            shift = plan.member_step[side] if plan.phases > 1 else 0
+            moved = self._moved_members(index, axis, shift)
+            for layer in range(grid.edges):
+                write = np.take(index, plan.target[side, layer], axis=site_axis)
+                line = np.take(moved, plan.source[side, layer], axis=site_axis)
+                for k in range(plan.nodes.shape[1]):
+                    read = np.take(line, plan.nodes[:, k], axis=patch_axis)
+                    weight = plan.weights[side][:, k]
+                    one = [1] * write.ndim
+                    one[patch_axis] = len(weight)
+                    factor = np.broadcast_to(weight.reshape(one), write.shape)
+                    rows.append(write.ravel())
+                    columns.append(read.ravel())
+                    data.append(factor.ravel().copy())
+                if plan.fills is not None:
+                    self._fill_rows(
+                        index, plan, side, layer, axis, (rows, columns, data)
+                    )
+        r, c, d = np.concatenate(rows), np.concatenate(columns), np.concatenate(data)
+        inside = np.setdiff1d(index.ravel(), r)
+        r, c = np.concatenate([r, inside]), np.concatenate([c, inside])
+        d = np.concatenate([d, np.ones(len(inside))])
+        return sparse.coo_array((d, (r, c)), shape=(index.size,) * 2)
+
+    def _moved_members(self, index, axis, shift):
+        if shift == 0:
+            return index
+        phases = self.coupling.phases
+        shape = (self.n_members, *reversed(phases), *index.shape[1:])
+        return np.roll(index.reshape(shape), shift, axis=len(phases) - axis).reshape(index.shape)
+
+    def _fill_rows(self, index, plan, side, layer, axis, entries):
+        """Replace the rows of the outer edge of the end patch by the boundary condition."""
+        rows, columns, data = entries
+        grid, fill = self.problem.grid, plan.fills[side]
+        patch_axis, site_axis = 1 + axis, 2 + grid.ndim + axis
+        end = np.take(index, 0 if side == 0 else grid.patches[axis] - 1, axis=patch_axis)
+        write = np.take(end, plan.target[side, layer], axis=site_axis - 1)
+        taken = np.isin(np.concatenate(rows), write.ravel())
+        kept = [np.concatenate(entry)[~taken] for entry in entries]
+        for entry, values in zip(entries, kept, strict=True):
+            entry[:] = [values]
+        for k, site in enumerate(fill.inside):
+            read = np.take(end, site, axis=site_axis - 1)
+            one = [1] * write.ndim
+            one[grid.ndim] = len(fill.weights)
+            weight = np.broadcast_to(fill.weights[:, layer, k].reshape(one), write.shape)
+            rows.append(write.ravel())
+            columns.append(read.ravel())
+            data.append(weight.ravel().copy())
+
+    def _check(self, kind, phases) -> None:
+        rule, grid = self.problem.rule, self.problem.grid
+        if rule.parity and kind != "staggered":
+            raise SchemeError(
+                f"rule `{rule.name}` lives on a staggered lattice: use `couple = 'staggered'`."
+            )
+        if kind == "staggered" and not rule.parity:
+            raise SchemeError(
+                f"rule `{rule.name}` is not staggered: declare `at=` in it, or couple by 'centre'."
+            )
+        if self.every < 1:
+            raise SchemeError(f"`every` is {self.every}; couple at least every 1 step.")
+        if self.micro == VERLET and not rule.second_order:
+            raise SchemeError(
+                f"velocity Verlet needs a second-order rule; `{rule.name}` is not one. "
+                "Use `rk4`, or declare `second_order=(position, velocity)`."
+            )
+        if rule.noise and self.micro != "euler":
+            raise SchemeError(f"rule `{rule.name}` has noise: use the micro-stepper `euler`.")
+        if max(phases) > 1 and kind != "edgy":
+            raise SchemeError("an ensemble of phase shifts needs `couple = 'edgy'`.")
+        if len(phases) != grid.ndim:
+            raise SchemeError(f"`phases` has {len(phases)} entries for {grid.ndim} axes.")

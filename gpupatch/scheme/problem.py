@@ -1,0 +1,221 @@
+"""What is simulated, before any scheme: a rule on a grid with its parameters and its medium."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpupatch.arrays import Macro, Micro
+from gpupatch.errors import SchemeError, suggestion
+from gpupatch.grid import PatchGrid
+from gpupatch.micro.coefficients import Cell, Places, as_coefficient
+from gpupatch.micro.model import MicroModel
+from gpupatch.micro.rule import Rule, mask_name
+
+Function = Callable[..., NDArray[np.float64]] | float
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A micro-rule on a patch grid.
+
+    Attributes:
+        rule: the micro-rule.
+        grid: the patch grid.
+        parameters: values of the rule's parameters (and of any that coefficients use).
+        coefficients: the medium, by name: a function of position, an array holding one period,
+            a number, `Cell` or `Lognormal`.
+        members: values of swept parameters, by name; every combination is a member.
+        replicas: independent repetitions of every member (for rules with noise).
+        dtype: "float64" or "float32" (perturbation form).
+        seed: seed of the noise.
+
+    Raises:
+        SchemeError: if dimensions, coefficients or parameters do not fit the rule.
+    """
+
+    rule: Rule
+    grid: PatchGrid
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    coefficients: Mapping[str, object] = field(default_factory=dict)
+    members: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    replicas: int = 1
+    dtype: str = "float64"
+    seed: int = 0
+
+    def __post_init__(self):
+        rule, grid = self.rule, self.grid
+        if rule.ndim != grid.ndim:
+            raise SchemeError(
+                f"rule `{rule.name}` is {rule.ndim}-dimensional, but the grid has {grid.ndim} "
+                "axes. Change one of them."
+            )
+        if self.dtype not in ("float64", "float32"):
+            raise SchemeError(f"dtype {self.dtype!r} is unknown; use 'float64' or 'float32'.")
+        stray = sorted(set(self.coefficients) - set(rule.coefficients))
+        missing = sorted(set(rule.coefficients) - set(self.coefficients))
+        if stray:
+            hint = suggestion(stray[0], rule.coefficients) if rule.coefficients else "It has none."
+            raise SchemeError(f"rule `{rule.name}` has no coefficient `{stray[0]}`. {hint}")
+        if missing:
+            raise SchemeError(f"rule `{rule.name}` needs the coefficient `{missing[0]}`.")
+        self._warn_about_periods()
+
+    @functools.cached_property
+    def member_values(self) -> list[dict[str, float]]:
+        """Swept values of every member, replicas last."""
+        names = list(self.members)
+        combinations = itertools.product(*(self.members[name] for name in names))
+        rows = [dict(zip(names, map(float, values), strict=True)) for values in combinations]
+        return [row for row in rows for _ in range(self.replicas)]
+
+    def model(
+        self,
+        centres: Sequence[NDArray[np.float64]] | None = None,
+        phases: tuple[int, ...] | None = None,
+    ) -> MicroModel:
+        """Bind the rule to patches.
+
+        Args:
+            centres: positions of the patches per axis; those of the grid when absent.
+            phases: ensemble of phase shifts per axis, which multiplies the members.
+
+        Returns:
+            The micro-model, ready for a backend.
+        """
+        grid, rule = self.grid, self.rule
+        origin = grid.origins(centres)
+        shifts = list(itertools.product(*(range(m) for m in reversed(phases or ()))))
+        shifts = [tuple(reversed(shift)) for shift in shifts] if phases else [(0,) * grid.ndim]
+        rows, arrays = [], []
+        known = set(rule.parameters)
+        for values in self.member_values:
+            merged = {**self.parameters, **values}
+            row = rule.parameter_values({k: v for k, v in merged.items() if self._keep(k, known)})
+            for shift in shifts:
+                rows.append([row[name] for name in rule.parameters])
+                arrays.append(self._coefficients(origin, shift, merged))
+        shared = all(a.shape[0] == 1 and np.array_equal(a, arrays[0]) for a in arrays)
+        if not shared:
+            full = (len(origin), *arrays[0].shape[1:])
+            arrays = [np.broadcast_to(a, full) for a in arrays]
+        return MicroModel(
+            rule=rule,
+            sites=grid.n_sites,
+            spacing=grid.spacing,
+            edges=(grid.edges,) * grid.ndim,
+            origin=origin,
+            parameters=np.array(rows, dtype=float).reshape(len(rows), len(rule.parameters)),
+            coefficients=np.ascontiguousarray(arrays[0] if shared else np.concatenate(arrays)),
+            seed=self.seed,
+        )
+
+    def sample(
+        self, functions: Mapping[str, Function], t: float, n_members: int, centres=None
+    ) -> Micro:
+        """Values of functions of position at the sites of all patches.
+
+        Args:
+            functions: one per field, of (x, [y, [z,]] t) or (x, ...) alone, or a number.
+            t: time.
+            n_members: members, all given the same values.
+            centres: positions of the patches per axis; those of the grid when absent.
+
+        Returns:
+            [patch, field, *sites].
+
+        Raises:
+            SchemeError: if a field has no function.
+        """
+        grid, fields = self.grid, self.rule.fields
+        missing = [name for name in fields if name not in functions]
+        if missing:
+            raise SchemeError(f"field `{missing[0]}` has no initial value. Give one for {fields}.")
+        places = Places(
+            grid.origins(centres), grid.n_sites, grid.spacing, -1, (0,) * grid.ndim
+        )
+        u = np.empty((places.shape[0], len(fields), *grid.n_sites))
+        x = places.coordinates()
+        for index, name in enumerate(fields):
+            u[:, index] = call(functions[name], x, t)
+        return np.tile(u, (n_members, *(1,) * (u.ndim - 1)))
+
+    def extremes(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Least and largest value of each field, [field, 2], from [*, field, *] with field second."""
+        moved = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
+        return np.stack([moved.min(axis=1), moved.max(axis=1)], axis=1)
+
+    def _keep(self, name: str, known: set[str]) -> bool:
+        used = {p for c in self.coefficients.values() for p in getattr(c, "parameters", ())}
+        return name in known or name not in used
+
+    def _coefficients(self, origin, shift, parameters) -> NDArray[np.float64]:
+        grid, arrays = self.grid, []
+        for name, face in self.rule.coefficient_arrays:
+            if any(name == mask_name(f) for f in self.rule.parity):
+                arrays.append(self._mask(name, origin))
+                continue
+            places = Places(origin, grid.n_sites, grid.spacing, face, shift, parameters)
+            arrays.append(as_coefficient(self.coefficients[name]).sample(places))
+        if not arrays:
+            return np.zeros((1, 0, *grid.n_sites))
+        n = max(len(a) for a in arrays)
+        return np.stack([np.broadcast_to(a, (n, *grid.n_sites)) for a in arrays], axis=1)
+
+    def _mask(self, name: str, origin) -> NDArray[np.float64]:
+        """1 where (site + patch) has the parity of the field, 0 elsewhere."""
+        parity = next(p for f, p in self.rule.parity.items() if mask_name(f) == name)
+        index = np.add.outer(np.arange(len(origin)), np.arange(self.grid.n_sites[0]))
+        return ((index + parity) % 2 == 0).astype(float)
+
+    def _warn_about_periods(self) -> None:
+        grid = self.grid
+        for name, given in self.coefficients.items():
+            coefficient = as_coefficient(given)
+            if not isinstance(coefficient, Cell):
+                continue
+            for axis, period in enumerate(coefficient.period(grid.ndim)):
+                n, e = grid.n_sites[axis], grid.edges
+                reach = n - 2 * e if grid.edgy else (n - e) / 2
+                core = grid.core_sites[axis].stop - grid.core_sites[axis].start
+                if period > 1 and reach % period and core % period:
+                    warnings.warn(
+                        f"coefficient `{name}` repeats every {period} sites along axis {axis}, "
+                        f"but neither the coupling distance ({reach:g} sites) nor the core "
+                        f"({core} sites) is a whole number of periods: the microstructure will "
+                        "not be averaged correctly. Change `sites` or `core`.",
+                        stacklevel=4,
+                    )
+
+
+def call(function: Function, x: Sequence[NDArray[np.float64]], t: float) -> NDArray[np.float64]:
+    """A function of position (and time, if it takes one more argument), or a number."""
+    if not callable(function):
+        return np.asarray(float(function))
+    try:
+        takes_time = _n_arguments(function) > len(x)
+    except (TypeError, ValueError):
+        takes_time = False
+    return np.asarray(function(*x, t) if takes_time else function(*x), dtype=float)
+
+
+def _n_arguments(function: Callable) -> float:
+    import inspect
+
+    kinds = [p.kind for p in inspect.signature(function).parameters.values() if p.default is p.empty]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return float("inf")
+    return len(kinds)
+
+
+def coarse_shape(problem: Problem, n_members: int, values: NDArray[np.float64]) -> Macro:
+    """[..., field] values of all patches of all members as [member, field, *patch axes]."""
+    patches = problem.grid.patches
+    shaped = values.reshape(n_members, *patches, values.shape[-1])
+    return np.ascontiguousarray(np.moveaxis(shaped, -1, 1))
