@@ -1,0 +1,69 @@
+"""Closed forms against which patch dynamics is measured.
+
+Eigenvalues of patch schemes, healing of bursts, stability of projective integration, effective
+coefficients. Nothing here simulates.
+"""
+
+from gpupatch.theory.dispersion import (
+    advection_diffusion_eigenvalue,
+    bloch_eigenvalue,
+    discrete_wavenumber,
+    edgy_residual,
+    heat_eigenvalue,
+    patch_wavenumber,
+    shift_symbol,
+    wave_frequency,
+)
+from gpupatch.theory.effective import (
+    checkerboard,
+    harmonic_mean,
+    hashin_shtrikman_bounds,
+    laminate,
+    layered_wave_speed,
+    separable,
+)
+from gpupatch.theory.healing import (
+    average_rate_error,
+    causal_burst,
+    end_slope_error,
+    healing_depth,
+    longest_burst,
+    shortest_heal,
+)
+from gpupatch.theory.stability import (
+    JUMP_PER_INNER_STEP,
+    inner_steps_for_gap,
+    largest_jump,
+    largest_telescopic_jump,
+    projective_amplification,
+    telescopic_amplification,
+)
+
+__all__ = [
+    "JUMP_PER_INNER_STEP",
+    "advection_diffusion_eigenvalue",
+    "average_rate_error",
+    "bloch_eigenvalue",
+    "causal_burst",
+    "checkerboard",
+    "discrete_wavenumber",
+    "edgy_residual",
+    "end_slope_error",
+    "harmonic_mean",
+    "hashin_shtrikman_bounds",
+    "healing_depth",
+    "heat_eigenvalue",
+    "inner_steps_for_gap",
+    "laminate",
+    "largest_jump",
+    "largest_telescopic_jump",
+    "layered_wave_speed",
+    "longest_burst",
+    "patch_wavenumber",
+    "projective_amplification",
+    "separable",
+    "shift_symbol",
+    "shortest_heal",
+    "telescopic_amplification",
+    "wave_frequency",
+]
