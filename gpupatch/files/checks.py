@@ -1,0 +1,362 @@
+"""What has to hold between the keys and between the sections of a case file.
+
+Each check is a generator of mistakes whose arguments name the sections that it reads; it is skipped
+when one of them could not be read. What needs mathematics is checked where the grid, the rule and
+the scheme are built.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from gpupatch.errors import CaseError, suggestion
+from gpupatch.files.expression import Expression
+from gpupatch.files.faces import FaceCondition, Faces
+from gpupatch.files.forms import (
+    CellCoefficient,
+    ExpressionCoefficient,
+    FileCoefficient,
+    FileInitial,
+    RandomInitial,
+)
+from gpupatch.files.mistakes import Mistake
+from gpupatch.files.schema import (
+    PER_AXIS,
+    Burst,
+    Compare,
+    Grid,
+    Model,
+    NamedSolution,
+    Output,
+    Scheme,
+    Time,
+)
+from gpupatch.files.values import Section, shape
+
+AXES = ("x", "y", "z")
+ORACLE = ("euler", "rk2", "rk4", "ab2", "ab3", "ab4", "adaptive")
+ANCHORED = ("pfe", "prk2", "prk4", "telescopic")
+_RESERVED = (*AXES, "t", "dx", "dy", "dz")
+_ONLY_FOR = {
+    "couple": ("coupled",),
+    "every": ("coupled",),
+    "phases": ("coupled",),
+    "edge": ("burst", "flux"),
+    "edge_rate": ("burst", "flux"),
+    "lift": ("burst", "flux"),
+    "degree": ("burst", "flux"),
+}
+
+
+def find_mistakes(sections: Mapping[str, Any]) -> list[Mistake]:
+    """Check the sections of a case against each other.
+
+    Args:
+        sections: those that could be read on their own, by name.
+
+    Returns:
+        Everything that does not fit, in the order of the sections.
+    """
+    found: list[Mistake] = []
+    for check in _CHECKS:
+        needed = inspect.signature(check).parameters
+        if needed.keys() <= sections.keys():
+            found += check(**{name: sections[name] for name in needed})
+    return list(dict.fromkeys(found))
+
+
+def _model(model: Model) -> Iterator[Mistake]:
+    if (model.name is None) == (model.rule is None):
+        found = "neither is" if model.name is None else "both are"
+        yield Mistake("model", f"{found} given; give exactly one of `name` and `rule`.")
+    if model.rule is not None:
+        path, colon, function = model.rule.rpartition(":")
+        if not colon or not path.endswith(".py") or not function.isidentifier():
+            yield Mistake("model.rule", f'found {model.rule!r}; it must be "file.py:name".')
+
+
+def _names(
+    model: Model, constants: Mapping[str, float], members: Mapping[str, Any]
+) -> Iterator[Mistake]:
+    for section, names in (
+        ("model.params", model.params),
+        ("constants", constants),
+        ("members", members),
+    ):
+        for name in names:
+            if not name.isascii() or not name.isidentifier():
+                yield Mistake(f"{section}.{name}", "a name has letters, digits and `_` only.")
+            elif name in _RESERVED:
+                yield Mistake(f"{section}.{name}", "this name belongs to the grid; choose another.")
+    for name in model.params.keys() & constants.keys():
+        yield Mistake(f"constants.{name}", "a parameter has the same name; choose another.")
+
+
+def _axes(grid: Grid) -> Iterator[Mistake]:
+    ndim = len(grid.domain)
+    if not 1 <= ndim <= len(AXES):
+        yield Mistake("grid.domain", f"found {ndim} axes; give one [lo, hi] for each of 1 to 3.")
+    for key in sorted(PER_AXIS):
+        entries = getattr(grid, key)
+        if entries is not None and len(entries) != ndim:
+            yield Mistake(
+                f"grid.{key}",
+                f"found {len(entries)} entries, but the domain has {ndim} axes; give one per axis, "
+                "or a single value for all.",
+            )
+    for axis, (lo, hi) in enumerate(grid.domain):
+        if hi <= lo:
+            yield Mistake(f"grid.domain.{axis}", f"found [{lo}, {hi}]; the second must be larger.")
+
+
+def _spacing(grid: Grid) -> Iterator[Mistake]:
+    if (grid.ratio is None) == (grid.dx is None):
+        found = "neither is" if grid.dx is None else "both are"
+        yield Mistake("grid", f"{found} given; give exactly one of `ratio` and `dx`.")
+    elif grid.ratio is not None and any(one != "periodic" for one in grid.boundary):
+        yield Mistake("grid.ratio", "this is for periodic axes only; give `dx` instead.")
+    if grid.sites is None and None in (grid.core, grid.buffer, grid.dx):
+        yield Mistake("grid", "give `sites`, or all of `core`, `buffer` and `dx`.")
+
+
+def _faces(grid: Grid) -> Iterator[Mistake]:
+    for condition in _conditions(grid):
+        kinds = ("dirichlet", "neumann", "robin")
+        given = [kind for kind in kinds if getattr(condition, kind) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            yield Mistake(
+                "grid.boundary",
+                f"found {found} at one end; give exactly one of dirichlet, neumann and robin.",
+            )
+
+
+def _scheme(scheme: Scheme) -> Iterator[Mistake]:
+    for key, kinds in _ONLY_FOR.items():
+        if scheme.kind not in kinds and getattr(scheme, key) != Scheme.model_fields[key].default:
+            yield Mistake(
+                f"scheme.{key}",
+                f"this has no effect with kind = {scheme.kind!r}; it is for {' and '.join(kinds)}.",
+            )
+
+
+def _sites(grid: Grid, scheme: Scheme) -> Iterator[Mistake]:
+    if grid.sites and scheme.couple != "edgy" and any(n % 2 == 0 for n in grid.sites):
+        yield Mistake(
+            "grid.sites",
+            f"found {list(grid.sites)}; a patch needs a site at its centre, so the number must be "
+            'odd, except with scheme.couple = "edgy".',
+        )
+    if len(scheme.phases) not in (1, len(grid.domain)):
+        yield Mistake(
+            "scheme.phases",
+            f"found {len(scheme.phases)} entries, but the domain has {len(grid.domain)} axes.",
+        )
+    if scheme.couple == "staggered" and any(n % 2 for n in grid.patches):
+        yield Mistake(
+            "grid.patches",
+            f"found {list(grid.patches)}; a staggered lattice of patches needs an even number.",
+        )
+    if scheme.kind == "coupled":
+        for key in ("core", "buffer"):
+            if getattr(grid, key) is not None:
+                yield Mistake(
+                    f"grid.{key}",
+                    "this has no effect with scheme.kind = 'coupled'; it is for burst and flux.",
+                )
+
+
+def _bursts(scheme: Scheme, burst: Burst | None, time: Time) -> Iterator[Mistake]:
+    if scheme.kind != "coupled":
+        if burst is None:
+            yield Mistake("burst", f"scheme.kind = {scheme.kind!r} needs this section: its length.")
+        if time.projection not in ORACLE:
+            yield Mistake(
+                "time.projection",
+                f"found {time.projection!r}; scheme.kind = {scheme.kind!r} leaps with one of "
+                f"{', '.join(ORACLE)}.",
+            )
+    elif time.projection in ORACLE and burst is None:
+        yield Mistake(
+            "burst", f"time.projection = {time.projection!r} needs this section: its length."
+        )
+    elif time.projection not in ORACLE and burst is not None:
+        yield Mistake(
+            "burst",
+            f"this has no effect with time.projection = {time.projection!r} in a coupled scheme; "
+            f"it is for {', '.join(ORACLE)}.",
+        )
+
+
+def _burst(burst: Burst | None) -> Iterator[Mistake]:
+    if burst is not None and burst.heal is not None and burst.heal >= burst.length:
+        yield Mistake(
+            "burst.heal", f"found {burst.heal}; it must be shorter than the burst, {burst.length}."
+        )
+    if burst is not None and burst.dt is not None and burst.dt > burst.length:
+        yield Mistake(
+            "burst.dt", f"found {burst.dt}; it must not exceed the burst, {burst.length}."
+        )
+
+
+def _time(time: Time) -> Iterator[Mistake]:
+    if time.end <= time.start:
+        yield Mistake("time.end", f"found {time.end}; it must be after the start, {time.start}.")
+    if isinstance(time.save, tuple):
+        inside = all(time.start <= t <= time.end for t in time.save)
+        if not inside or any(b <= a for a, b in zip(time.save, time.save[1:], strict=False)):
+            yield Mistake("time.save", "the times must rise and lie between `start` and `end`.")
+    if time.projection not in ("none", "adaptive") and time.step is None:
+        yield Mistake(
+            "time.step", f"projection = {time.projection!r} needs it: the time of a leap."
+        )
+    for key, kinds in (
+        ("step", (*ORACLE, *ANCHORED)),
+        ("inner", ANCHORED),
+        ("tol", ("adaptive",)),
+    ):
+        if getattr(time, key) is not None and time.projection not in kinds:
+            yield Mistake(
+                f"time.{key}",
+                f"this has no effect with projection = {time.projection!r}; it is for "
+                f"{', '.join(kinds)}.",
+            )
+
+
+def _output(output: Output, initial: Mapping[str, Any]) -> Iterator[Mistake]:
+    for name in output.fields or ():
+        if name not in initial:
+            message = f"there is no field `{name}`. {suggestion(name, initial)}"
+            yield Mistake("output.fields", message)
+    if output.every != 1 and not output.patches:
+        yield Mistake("output.every", "this has no effect without patches = true.")
+
+
+def _compare(compare: Compare | None, initial: Mapping[str, Any]) -> Iterator[Mistake]:
+    if compare is None:
+        return
+    if (compare.exact is None) != compare.full_domain:
+        found = "both are" if compare.full_domain else "neither is"
+        yield Mistake("compare", f"{found} given; give one of `exact` and `full_domain = true`.")
+    if isinstance(compare.exact, dict):
+        for name in compare.exact.keys() - initial.keys():
+            message = f"there is no field `{name}`. {suggestion(name, initial)}"
+            yield Mistake(f"compare.exact.{name}", message)
+    elif isinstance(compare.exact, str | float) and len(initial) > 1:
+        yield Mistake("compare.exact", "with more than one field, give { field = formula, ... }.")
+
+
+def _files(initial: Mapping[str, Any], coefficients: Mapping[str, Any]) -> Iterator[Mistake]:
+    for section, entries in (("initial", initial), ("coefficients", coefficients)):
+        for name, form in entries.items():
+            if not isinstance(form, FileInitial | FileCoefficient):
+                continue
+            path, _, key = form.file.partition(":")
+            suffix = PurePath(path).suffix
+            if (suffix, bool(key)) not in ((".npz", True), (".npy", False)):
+                yield Mistake(
+                    f"{section}.{name}.file",
+                    f'found {form.file!r}; it must be "values.npz:name" or "values.npy".',
+                )
+
+
+def _cells(grid: Grid, coefficients: Mapping[str, Any]) -> Iterator[Mistake]:
+    ndim = len(grid.domain)
+    for name, form in coefficients.items():
+        axis = form.axis if isinstance(form, CellCoefficient | FileCoefficient) else None
+        if axis is not None and axis >= ndim:
+            yield Mistake(
+                f"coefficients.{name}.axis", f"found {axis}; the axes are 0 to {ndim - 1}."
+            )
+        if isinstance(form, CellCoefficient):
+            depth = len(shape(form.cell))
+            if depth != (ndim if axis is None else 1):
+                yield Mistake(
+                    f"coefficients.{name}.cell",
+                    f"found lists nested {depth} deep in {ndim} dimensions; nest them {ndim} deep, "
+                    "or give a plain list and the `axis` along which it varies.",
+                )
+
+
+def _formulas(
+    grid: Grid,
+    model: Model,
+    constants: Mapping[str, float],
+    members: Mapping[str, Any],
+    coefficients: Mapping[str, Any],
+    initial: Mapping[str, Any],
+    compare: Compare | None,
+) -> Iterator[Mistake]:
+    fixed = formula_variables(len(grid.domain), model, constants, members, timed=False)
+    timed = formula_variables(len(grid.domain), model, constants, members, timed=True)
+    for name, form in coefficients.items():
+        if isinstance(form, ExpressionCoefficient):
+            yield from _formula(f"coefficients.{name}.expr", form.expr, fixed)
+    for name, form in initial.items():
+        if isinstance(form, RandomInitial):
+            yield from _formula(f"initial.{name}.mean", form.mean, timed)
+        elif not isinstance(form, Section):
+            yield from _formula(f"initial.{name}", form, timed)
+    for condition in _conditions(grid):
+        numbers = (condition.dirichlet, condition.neumann, *(condition.robin or ())[2:])
+        for number in numbers:
+            yield from _formula("grid.boundary", number, timed)
+    exact = None if compare is None else compare.exact
+    if isinstance(exact, dict):
+        for name, formula in exact.items():
+            yield from _formula(f"compare.exact.{name}", formula, timed)
+    elif isinstance(exact, NamedSolution):
+        numbers = (*model.params, *constants, *members)
+        for name, number in exact.params.items():
+            yield from _formula(f"compare.exact.params.{name}", number, numbers)
+    else:
+        yield from _formula("compare.exact", exact, timed)
+
+
+def _formula(path: str, text: Any, variables: tuple[str, ...]) -> Iterator[Mistake]:
+    if isinstance(text, str):
+        try:
+            Expression(text, variables)
+        except CaseError as error:
+            yield Mistake(path, str(error))
+
+
+def _conditions(grid: Grid) -> Iterator[FaceCondition]:
+    for faces in grid.boundary:
+        if isinstance(faces, Faces):
+            for face in (faces.lo, faces.hi):
+                yield face
+                yield from face.fields.values()
+
+
+def formula_variables(
+    ndim: int,
+    model: Model,
+    constants: Mapping[str, float],
+    members: Mapping[str, Any],
+    *,
+    timed: bool,
+) -> tuple[str, ...]:
+    """Names that a formula of a case may use: coordinates, time, parameters and constants."""
+    names = [*AXES[:ndim], *(["t"] if timed else []), *model.params, *constants, *members]
+    return tuple(dict.fromkeys(names))
+
+
+_CHECKS = (
+    _model,
+    _names,
+    _axes,
+    _spacing,
+    _faces,
+    _sites,
+    _scheme,
+    _burst,
+    _bursts,
+    _time,
+    _output,
+    _compare,
+    _files,
+    _cells,
+    _formulas,
+)

@@ -1,0 +1,274 @@
+"""The sections of a case file: their keys, defaults and choices, one section at a time.
+
+What has to hold between keys and between sections is in `checks.py`.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
+
+from gpupatch.files.faces import Boundary
+from gpupatch.files.forms import Seed
+from gpupatch.files.values import (
+    Count,
+    Flag,
+    NotNegative,
+    Number,
+    Positive,
+    Section,
+    Text,
+    as_number,
+    as_numbers,
+    as_value,
+)
+
+PER_AXIS = frozenset(
+    {"patches", "sites", "ratio", "dx", "boundary", "core", "buffer", "positions", "offset"}
+)
+
+
+class Model(Section):
+    """`[model]`: the micro-simulator inside the patches. Exactly one of `name` and `rule`.
+
+    Attributes:
+        name: a rule of the library.
+        rule: a rule of one's own, as "file.py:name"; running it needs trust.
+        params: values of the parameters of the rule.
+    """
+
+    name: Text | None = None
+    rule: Text | None = None
+    params: dict[str, Number] = Field(default_factory=dict)
+
+
+def _positions(value: Any) -> str | tuple[float, ...]:
+    """The name of a rule for patch centres, or the centres."""
+    if value in ("equispaced", "chebyshev"):
+        return value
+    if not isinstance(value, list | tuple):
+        raise ValueError('it must be "equispaced", "chebyshev" or a list of numbers')
+    return tuple(as_number(one) for one in value)
+
+
+Positions = Annotated[
+    Literal["equispaced", "chebyshev"] | tuple[float, ...], PlainValidator(_positions)
+]
+
+
+class Grid(Section):
+    """`[grid]`: the domain and the patches in it. A single value stands for all axes.
+
+    Attributes:
+        domain: [lo, hi] per axis, one to three of them.
+        patches: patches (`flux`: cells) per axis.
+        sites: lattice sites per patch and axis, edges included; may be left out when `core`,
+            `buffer` and `dx` are given.
+        ratio: distance of interpolation over distance of patches. Exactly one of `ratio` and `dx`.
+        dx: distance between sites, same units as `domain`.
+        boundary: "periodic" or the conditions at both ends, per axis.
+        core: width over which coarse values are averaged, same units as `domain`.
+        buffer: width between core and edge, same units as `domain`.
+        positions: "equispaced", "chebyshev" or the patch centres, per axis.
+        offset: shift of the patches on periodic axes, in units of their distance.
+        edges: layers of sites on each side that the coupling sets.
+        allow_overlap: whether patches may overlap.
+    """
+
+    domain: tuple[tuple[Number, Number], ...]
+    patches: tuple[Count, ...]
+    sites: tuple[Annotated[int, Field(ge=2, strict=True)], ...] | None = None
+    ratio: tuple[Positive, ...] | None = None
+    dx: tuple[Positive, ...] | None = None
+    boundary: tuple[Boundary, ...]
+    core: tuple[Positive, ...] | None = None
+    buffer: tuple[NotNegative, ...] | None = None
+    positions: tuple[Positions, ...]
+    offset: tuple[Number, ...]
+    edges: Count = 1
+    allow_overlap: Flag = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _for_all_axes(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = {"boundary": "periodic", "positions": "equispaced", "offset": 0.0} | data
+        ndim = len(data["domain"]) if isinstance(data.get("domain"), list | tuple) else 1
+        for key in PER_AXIS & data.keys():
+            if not isinstance(data[key], list | tuple):
+                data[key] = [data[key]] * ndim
+        if any(isinstance(one, int | float) for one in data["positions"]):
+            data["positions"] = [data["positions"]] * ndim
+        return data
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+class Scheme(Section):
+    """`[scheme]`: how patches speak to each other across the space between them.
+
+    Attributes:
+        kind: `coupled` before every micro-step, independent `burst`s, or `flux` across cell faces.
+        order: order of the interpolation between patches.
+        couple: from the patch `centre`, from the opposite next-to-edge sites (`edgy`), or from the
+            other field of a `staggered` lattice. Coupled scheme only.
+        every: micro-steps between couplings. Coupled scheme only.
+        phases: members of an ensemble of shifted microstructures, per axis or once for all.
+            Coupled scheme only.
+        edge: what is prescribed at the edges during a burst.
+        edge_rate: whether edges move linearly in time during a burst.
+        lift: how micro-states are made from coarse values.
+        degree: degree of the polynomial lift.
+    """
+
+    kind: Literal["coupled", "burst", "flux"] = "coupled"
+    order: Literal[2, 4, 6, 8, "spectral"] = 4
+    couple: Literal["centre", "edgy", "staggered"] = "centre"
+    every: Count = 1
+    phases: Annotated[tuple[Count, ...], BeforeValidator(_listed)] = (1,)
+    edge: Literal["dirichlet", "neumann"] = "dirichlet"
+    edge_rate: Flag = False
+    lift: Literal["polynomial", "projection"] = "polynomial"
+    degree: Annotated[int, Field(ge=0, strict=True)] = 2
+
+
+class Burst(Section):
+    """`[burst]`: the short runs from which the slope of the coarse values is estimated.
+
+    Attributes:
+        length: model time of one burst.
+        heal: time at its start that is discarded; half of it when absent.
+        dt: micro time step within it; that of `[time]` when absent.
+        slope: how the slope is taken from the samples.
+        extrapolate: whether the slope is carried back to the start of the burst.
+        replicas: independent bursts that are averaged.
+    """
+
+    length: Positive
+    heal: NotNegative | None = None
+    dt: Positive | None = None
+    slope: Literal["healed", "endpoint", "lsq", "seed"] = "healed"
+    extrapolate: Flag = True
+    replicas: Count = 1
+
+
+def _saves(value: Any) -> int | tuple[float, ...]:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 2:
+        return value
+    if isinstance(value, list | tuple) and value:
+        return tuple(as_number(one) for one in value)
+    raise ValueError("it must be a number of times, at least 2, or a list of times")
+
+
+class Time(Section):
+    """`[time]`: how long, in what steps, and what is kept.
+
+    Attributes:
+        start: model time of the initial state.
+        end: model time at which the run is over.
+        micro: time-stepper of the micro-simulator.
+        dt: micro time step; from the stability of the rule when absent.
+        projection: how the coarse values leap over the time between bursts.
+        step: time of one leap; the first one when adaptive.
+        inner: micro-steps before each leap of the projections that take them themselves.
+        tol: error allowed per adaptive leap, same units as the fields.
+        save: number of equally spaced times that are kept, both ends included; or the times.
+    """
+
+    start: Number = 0.0
+    end: Number
+    micro: Literal["euler", "ssprk2", "ssprk3", "rk4", "verlet", "leapfrog"] = "rk4"
+    dt: Positive | None = None
+    projection: Literal[
+        "none", "euler", "rk2", "rk4", "ab2", "ab3", "ab4", "adaptive", "pfe", "prk2", "prk4",
+        "telescopic",
+    ] = "none"  # fmt: skip
+    step: Positive | None = None
+    inner: Count | None = None
+    tol: Positive | None = None
+    save: Annotated[int | tuple[float, ...], PlainValidator(_saves)] = 11
+
+
+class Output(Section):
+    """`[output]`: what goes into the results.
+
+    Attributes:
+        fields: names of the fields; all when absent.
+        patches: whether the micro-fields inside the patches are kept as well.
+        every: the micro-fields are kept at every so-many-th saved time.
+    """
+
+    fields: tuple[Text, ...] | None = None
+    patches: Flag = False
+    every: Count = 1
+
+
+class Checkpoint(Section):
+    """`[checkpoint]`: how often a run is put where it can be resumed.
+
+    Attributes:
+        every: saved times between checkpoints.
+        seconds: wall-clock time between checkpoints.
+    """
+
+    every: Count | None = None
+    seconds: Positive | None = None
+
+
+class Run(Section):
+    """`[run]`: on what the case runs.
+
+    Attributes:
+        backend: "auto" takes the fastest that works here.
+        dtype: precision inside the patches.
+        seed: seed of all random numbers.
+    """
+
+    backend: Literal["auto", "numpy", "numba", "cuda"] = "auto"
+    dtype: Literal["float64", "float32"] = "float64"
+    seed: Seed = 1
+
+
+def _parameter(value: Any) -> float | str | tuple:
+    return as_numbers(value) if isinstance(value, list | tuple) else as_value(value)
+
+
+class NamedSolution(Section):
+    """An exact solution from the library.
+
+    Attributes:
+        solution: its name.
+        params: its parameters besides those that the model has under the same name: numbers,
+            lists of numbers, or formulas in the parameters and constants such as "D".
+    """
+
+    solution: Text
+    params: dict[str, Annotated[float | str | tuple, PlainValidator(_parameter)]] = Field(
+        default_factory=dict
+    )
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, dict) and "solution" in value:
+        return NamedSolution.model_validate(value)
+    if isinstance(value, dict):
+        return {field: as_value(formula) for field, formula in value.items()}
+    return value if value is None or isinstance(value, NamedSolution) else as_value(value)
+
+
+class Compare(Section):
+    """`[compare]`: the truth that the result is measured against. Exactly one of the two.
+
+    Attributes:
+        exact: a solution of the library, a formula for the only field, or a formula per field, in
+            x, y, z, t and the parameters.
+        full_domain: whether the micro-simulator is run over the whole domain as well.
+    """
+
+    exact: Annotated[
+        NamedSolution | dict[str, float | str] | float | str | None,
+        PlainValidator(_exact),
+    ] = None
+    full_domain: Flag = False
