@@ -6,8 +6,7 @@ import numpy as np
 
 from gpupatch.errors import InputError
 from gpupatch.solutions.registry import Array, Numbers, exact_solution
-from gpupatch.solutions.tables import per_axis, plane_waves, product_modes
-from gpupatch.theory import discrete_wavenumber
+from gpupatch.solutions.tables import lattice_wavenumbers, per_axis, plane_waves, product_modes
 
 
 @exact_solution(equation="u_t = D lap u", ndim=(1, 2, 3))
@@ -50,7 +49,7 @@ def heat_mode(
     """
     axes = len(coordinates)
     k, phi, amplitude = product_modes(wavenumbers, phases, amplitudes, axes)
-    rates = per_axis("diffusivity", diffusivity, axes) * _lattice(k, spacing) ** 2
+    rates = per_axis("diffusivity", diffusivity, axes) * lattice_wavenumbers(k, spacing) ** 2
     u: Array = np.asarray(offset)
     for m, decay in enumerate(np.exp(-t * rates.sum(axis=1))):
         mode = amplitude[m] * decay
@@ -152,7 +151,7 @@ def advected_heat_mode(
     """
     axes = len(coordinates)
     k, phi, amplitude = plane_waves(wavenumbers, phases, amplitudes, axes)
-    decay = np.exp(-diffusivity * t * np.sum(_lattice(k, spacing) ** 2, axis=1))
+    decay = np.exp(-diffusivity * t * np.sum(lattice_wavenumbers(k, spacing) ** 2, axis=1))
     slope = k * np.sinc(k * per_axis("spacing", spacing, axes) / np.pi)
     drift = slope @ per_axis("velocity", velocity, axes) * t
     return {"u": offset + _superpose(coordinates, k, phi + drift, amplitude * decay)}
@@ -189,7 +188,7 @@ def exp_sin_cos_lattice(
     # the tail beyond harmonic 23 is below 1e-30
     angles = 2 * np.pi * np.arange(points) / points
     coefficients = np.fft.rfft(np.exp(np.cos(angles))).real / points
-    q = discrete_wavenumber(harmonics[:, None], per_axis("spacing", spacing, 2))
+    q = lattice_wavenumbers(np.column_stack([harmonics, harmonics]).astype(np.float64), spacing)
     decayed = 2 * coefficients[harmonics, None] * np.exp(-diffusivity * t * q**2)
     along_x = coefficients[0] + np.cos(np.multiply.outer(x - np.pi / 2, harmonics)) @ decayed[:, 0]
     along_y = coefficients[0] + np.cos(np.multiply.outer(y, harmonics)) @ decayed[:, 1]
@@ -202,7 +201,3 @@ def _superpose(coordinates: tuple[Array, ...], k: Array, phi: Array, amplitude: 
         angle = sum((k[m, i] * x for i, x in enumerate(coordinates)), -phi[m])
         u = u + amplitude[m] * np.cos(angle)
     return u
-
-
-def _lattice(k: Array, spacing: Numbers) -> Array:
-    return discrete_wavenumber(k, per_axis("spacing", spacing, k.shape[1]))

@@ -106,6 +106,22 @@ def plane_waves(
     return k, column[:, 0], amplitude
 
 
+def lattice_wavenumbers(k: Array, spacing: Numbers) -> Array:
+    """Wave numbers that the second differences of a lattice see: (2 / dx) sin(k dx / 2).
+
+    Args:
+        k: radians per unit length, [mode, axis].
+        spacing: dx, one number or one per axis; 0 is the continuum and returns `k`.
+
+    Returns:
+        Shape [mode, axis].
+
+    Raises:
+        InputError: the number of spacings fits neither.
+    """
+    return k * np.sinc(k * per_axis("spacing", spacing, k.shape[1]) / (2 * np.pi))
+
+
 def _match(k: Array, phases: Array, amplitudes: Numbers) -> tuple[Array, Array, Array]:
     amplitude = np.atleast_1d(np.asarray(amplitudes, dtype=np.float64))
     if len(phases) not in (1, len(k)) or amplitude.shape not in ((1,), (len(k),)):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gpupatch.solutions.registry import Array, Numbers, exact_solution
-from gpupatch.solutions.tables import per_axis, plane_waves, product_modes
-from gpupatch.theory import discrete_wavenumber
+from gpupatch.solutions.tables import lattice_wavenumbers, plane_waves, product_modes
 
 
 @exact_solution(equation="u_t = v, v_t = c^2 lap u", fields="u v", ndim=(1, 2, 3))
@@ -100,5 +99,4 @@ def travelling_wave(
 
 
 def _frequencies(k: Array, speed: float, spacing: Numbers) -> Array:
-    q = discrete_wavenumber(k, per_axis("spacing", spacing, k.shape[1]))
-    return speed * np.sqrt(np.sum(q**2, axis=1))
+    return speed * np.sqrt(np.sum(lattice_wavenumbers(k, spacing) ** 2, axis=1))
