@@ -1,0 +1,88 @@
+"""From a result to its figure: the choice of picture, and `plot.png` beside a run."""
+
+import json
+import os
+from pathlib import Path
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from gpupatch.errors import InputError
+from gpupatch.plot.geometry import axes_of, field_names
+from gpupatch.plot.lines import line_figure
+from gpupatch.plot.maps import map_figure
+from gpupatch.plot.style import styled
+
+
+@styled
+def plot_dataset(ds: xr.Dataset) -> Figure:
+    """Draw a result in the way that suits its number of space dimensions.
+
+    One: lines at several times and a space-time diagram. Two: maps at the first, middle and last
+    time, and the error where the exact solution is known. Three: slices through the middle at the
+    last time. Every field has its row, patches are marked, and the micro field is drawn inside
+    them where the dataset has it. Several members are drawn side by side, at the last time.
+
+    Args:
+        ds: result of a run, as in `solution.nc`.
+
+    Returns:
+        The figure, not shown and not saved.
+
+    Raises:
+        InputError: when the dataset has no field over time and space.
+    """
+    field_names(ds)
+    return line_figure(ds) if len(axes_of(ds)) == 1 else map_figure(ds)
+
+
+@styled
+def plot_run(
+    directory: str | os.PathLike[str], output: str | os.PathLike[str] | None = None
+) -> Path:
+    """Draw the result of a run into a picture.
+
+    Args:
+        directory: where the run wrote `solution.nc` and `report.json`.
+        output: the picture; `plot.png` in the directory when absent. The suffix chooses the
+            format (png, pdf, svg).
+
+    Returns:
+        The path of the picture.
+
+    Raises:
+        InputError: when the directory holds no readable result, or nothing to draw.
+    """
+    folder = Path(directory)
+    path = folder / "plot.png" if output is None else Path(output)
+    try:
+        ds = xr.open_dataset(folder / "solution.nc", decode_times=False)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot read the result in `{folder}` ({error}). Give the directory of a gpupatch "
+            "run. While the run is going on, or on a disk without file locks, set "
+            "HDF5_USE_FILE_LOCKING=FALSE in the environment."
+        ) from error
+    with ds:
+        figure = plot_dataset(ds.assign_attrs(_run_facts(folder / "report.json")))
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot write the picture `{path}` ({error}). Give a file ending in .png, .pdf or "
+            ".svg in a directory that exists."
+        ) from error
+    return path
+
+
+def _run_facts(report: Path) -> dict[str, object]:
+    """Take from the report what the line under the title tells; a killed run may have none."""
+    if not report.exists():
+        return {}
+    try:
+        facts = json.loads(report.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"`{report}` is not JSON ({error}). Remove it to plot the result without it."
+        ) from error
+    return {name: facts[name] for name in ("backend", "wall_seconds") if facts.get(name)}
