@@ -36,16 +36,17 @@ from gpupatch.files.values import Section, shape
 
 AXES = ("x", "y", "z")
 ORACLE = ("euler", "rk2", "rk4", "ab2", "ab3", "ab4", "adaptive")
-ANCHORED = ("pfe", "prk2", "prk4", "telescopic")
+MEASURED = (*ORACLE, "prk2", "prk4")
+STEPPED = ("pfe", "telescopic")
 _RESERVED = (*AXES, "t", "dx", "dy", "dz")
 _ONLY_FOR = {
     "couple": ("coupled",),
     "every": ("coupled",),
     "phases": ("coupled",),
-    "edge": ("burst", "flux"),
-    "edge_rate": ("burst", "flux"),
-    "lift": ("burst", "flux"),
-    "degree": ("burst", "flux"),
+    "edge": ("burst",),
+    "edge_rate": ("burst",),
+    "lift": ("burst",),
+    "method": ("burst",),
 }
 
 
@@ -142,7 +143,8 @@ def _scheme(scheme: Scheme) -> Iterator[Mistake]:
 
 
 def _sites(grid: Grid, scheme: Scheme) -> Iterator[Mistake]:
-    if grid.sites and scheme.couple != "edgy" and any(n % 2 == 0 for n in grid.sites):
+    centred = scheme.kind == "coupled" and scheme.couple != "edgy"
+    if grid.sites and centred and any(n % 2 == 0 for n in grid.sites):
         yield Mistake(
             "grid.sites",
             f"found {list(grid.sites)}; a patch needs a site at its centre, so the number must be "
@@ -171,21 +173,21 @@ def _bursts(scheme: Scheme, burst: Burst | None, time: Time) -> Iterator[Mistake
     if scheme.kind != "coupled":
         if burst is None:
             yield Mistake("burst", f"scheme.kind = {scheme.kind!r} needs this section: its length.")
-        if time.projection not in ORACLE:
+        if time.projection not in MEASURED:
             yield Mistake(
                 "time.projection",
                 f"found {time.projection!r}; scheme.kind = {scheme.kind!r} leaps with one of "
-                f"{', '.join(ORACLE)}.",
+                f"{', '.join(MEASURED)}.",
             )
-    elif time.projection in ORACLE and burst is None:
+    elif time.projection in MEASURED and burst is None:
         yield Mistake(
             "burst", f"time.projection = {time.projection!r} needs this section: its length."
         )
-    elif time.projection not in ORACLE and burst is not None:
+    elif time.projection not in MEASURED and burst is not None:
         yield Mistake(
             "burst",
             f"this has no effect with time.projection = {time.projection!r} in a coupled scheme; "
-            f"it is for {', '.join(ORACLE)}.",
+            f"it is for {', '.join(MEASURED)}.",
         )
 
 
@@ -212,8 +214,9 @@ def _time(time: Time) -> Iterator[Mistake]:
             "time.step", f"projection = {time.projection!r} needs it: the time of a leap."
         )
     for key, kinds in (
-        ("step", (*ORACLE, *ANCHORED)),
-        ("inner", ANCHORED),
+        ("step", (*MEASURED, *STEPPED)),
+        ("inner", STEPPED),
+        ("levels", ("telescopic",)),
         ("tol", ("adaptive",)),
     ):
         if getattr(time, key) is not None and time.projection not in kinds:

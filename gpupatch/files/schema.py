@@ -111,16 +111,17 @@ class Scheme(Section):
 
     Attributes:
         kind: `coupled` before every micro-step, independent `burst`s, or `flux` across cell faces.
-        order: order of the interpolation between patches.
+        order: order of accuracy of the interpolation between patches.
         couple: from the patch `centre`, from the opposite next-to-edge sites (`edgy`), or from the
             other field of a `staggered` lattice. Coupled scheme only.
         every: micro-steps between couplings. Coupled scheme only.
         phases: members of an ensemble of shifted microstructures, per axis or once for all.
             Coupled scheme only.
-        edge: what is prescribed at the edges during a burst.
+        edge: what is prescribed at the edges during a burst. Burst scheme only, as all below.
         edge_rate: whether edges move linearly in time during a burst.
-        lift: how micro-states are made from coarse values.
-        degree: degree of the polynomial lift.
+        lift: how micro-states are made from coarse values: as a `polynomial` of degree `order`, or
+            as the last healed state corrected to the coarse values (`projection`).
+        method: micro-`steps`, or the exact `propagator` of a linear rule.
     """
 
     kind: Literal["coupled", "burst", "flux"] = "coupled"
@@ -131,7 +132,7 @@ class Scheme(Section):
     edge: Literal["dirichlet", "neumann"] = "dirichlet"
     edge_rate: Flag = False
     lift: Literal["polynomial", "projection"] = "polynomial"
-    degree: Annotated[int, Field(ge=0, strict=True)] = 2
+    method: Literal["steps", "propagator"] = "steps"
 
 
 class Burst(Section):
@@ -172,7 +173,8 @@ class Time(Section):
         dt: micro time step; from the stability of the rule when absent.
         projection: how the coarse values leap over the time between bursts.
         step: time of one leap; the first one when adaptive.
-        inner: micro-steps before each leap of the projections that take them themselves.
+        inner: damping micro-steps before each leap of `pfe` and `telescopic`.
+        levels: nested levels of `telescopic`.
         tol: error allowed per adaptive leap, same units as the fields.
         save: number of equally spaced times that are kept, both ends included; or the times.
     """
@@ -187,6 +189,7 @@ class Time(Section):
     ] = "none"  # fmt: skip
     step: Positive | None = None
     inner: Count | None = None
+    levels: Count | None = None
     tol: Positive | None = None
     save: Annotated[int | tuple[float, ...], PlainValidator(_saves)] = 11
 
