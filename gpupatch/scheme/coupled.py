@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.arrays import Backend, Handle, Macro, Micro
-from gpupatch.burst import TABLEAUX, VERLET, canonical_stepper
 from gpupatch.coupling import Coupling
-from gpupatch.errors import SchemeError
+from gpupatch.errors import NonFiniteError, SchemeError
 from gpupatch.micro import analysis
+from gpupatch.micro.model import MicroModel
 from gpupatch.restriction import centre_value, weighted_mean
+from gpupatch.scheme.base import PatchScheme
 from gpupatch.scheme.problem import Function, Problem, coarse_shape
 
 
-class CoupledScheme:
+class CoupledScheme(PatchScheme):
     """Micro-steps in all patches, coupled across the gaps.
 
     With E the interpolation of edge values (act "couple") and f the rule, the scheme is the
@@ -67,23 +68,21 @@ class CoupledScheme:
         micro: str = "rk4",
         dt: float | None = None,
     ):
+        super().__init__(problem, backend, micro, dt)
         grid, rule = problem.grid, problem.rule
         phases = (phases,) * grid.ndim if isinstance(phases, int) else tuple(phases)
-        self.problem, self.every, self.dt = problem, every, dt
-        self.micro = canonical_stepper(micro)
+        self.every = every
         self._check(kind, phases)
         self.coupling = Coupling(grid, rule.fields, order, kind, phases)
         self.model = problem.model(phases=phases)
-        self.backend = backend
         self.kernels = backend.load(self.model, problem.dtype)
         self.restriction = centre_value(grid)
-        self.micro_steps = 0
         self._stream = 0
 
     @property
-    def n_members(self) -> int:
-        """Members whose coarse values are reported (an ensemble of phases counts once)."""
-        return len(self.problem.member_values)
+    def models(self) -> list[MicroModel]:
+        """The one batch of patches."""
+        return [self.model]
 
     def initial(self, functions: Mapping[str, Function], t: float = 0.0) -> Handle:
         """A state sampled from functions of position.
@@ -126,11 +125,7 @@ class CoupledScheme:
 
     def stable_dt(self, u: Handle, t: float) -> float:
         """Micro time step: the one given, or the one chosen from the rule at this state."""
-        if self.dt is not None:
-            return self.dt
-        extremes = self.problem.extremes(self.kernels.unpack(u))
-        stability = None if self.micro == VERLET else TABLEAUX[self.micro].stability
-        return analysis.stable_step(self.model, extremes, stability, self.micro, t)
+        return self.choose_dt(self.model, self.kernels.unpack(u), t)
 
     def advance(self, u: Handle, t: float, dt: float, n_steps: int) -> Handle:
         """Take micro-steps.
@@ -148,8 +143,20 @@ class CoupledScheme:
             self.coupling, u, t, dt, n_steps, self.micro, self.every, self._stream
         )
         self._stream += 1
-        self.micro_steps += n_steps
+        self.count(n_steps, dt)
         return u
+
+    def copy(self, u: Handle) -> Handle:
+        """An independent copy of a state."""
+        return self.kernels.axpy([(1.0, u)])
+
+    def finite(self, u: Handle) -> bool:
+        """Whether every value is finite."""
+        return self.kernels.finite(u)
+
+    def locate_failure(self, u: Handle, t: float) -> NonFiniteError:
+        """Where the state stopped being finite."""
+        return self.nonfinite(self.kernels.unpack(u), t, self.model.n_members)
 
     def rebase(self, u: Handle) -> Handle:
         """In float32 freeze the present state as the base of the perturbation form."""
@@ -296,13 +303,6 @@ class CoupledScheme:
             )
         if self.every < 1:
             raise SchemeError(f"`every` is {self.every}; couple at least every 1 step.")
-        if self.micro == VERLET and not rule.second_order:
-            raise SchemeError(
-                f"velocity Verlet needs a second-order rule; `{rule.name}` is not one. "
-                "Use `rk4`, or declare `second_order=(position, velocity)`."
-            )
-        if rule.noise and self.micro != "euler":
-            raise SchemeError(f"rule `{rule.name}` has noise: use the micro-stepper `euler`.")
         if max(phases) > 1 and kind != "edgy":
             raise SchemeError("an ensemble of phase shifts needs `couple = 'edgy'`.")
         if len(phases) != grid.ndim:

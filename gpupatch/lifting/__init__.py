@@ -1,0 +1,15 @@
+"""The act "lift": fill the sites of every patch from coarse values."""
+
+from gpupatch.lifting.cores import AxisLifting, Lifting, core_lifting, reconstruct, taylor
+from gpupatch.lifting.faces import cell_weights, face_centres, face_lifting
+
+__all__ = [
+    "AxisLifting",
+    "Lifting",
+    "cell_weights",
+    "core_lifting",
+    "face_centres",
+    "face_lifting",
+    "reconstruct",
+    "taylor",
+]

@@ -1,0 +1,211 @@
+"""What the three schemes have in common: counting, checking, comparing."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gpupatch.arrays import Backend, Kernels, Macro, Micro
+from gpupatch.burst import TABLEAUX, VERLET, Burst, canonical_stepper
+from gpupatch.errors import NonFiniteError, SchemeError
+from gpupatch.micro import analysis
+from gpupatch.micro.model import MicroModel
+from gpupatch.scheme.problem import Function, Problem
+
+HEALED = 0.046
+"""Largest burst length in units of buffer^2 / D for which frozen edges spoil less than 1e-3."""
+SPOILT = 0.359
+"""The same for 1e-1: beyond it a burst measures its edges."""
+
+
+class PatchScheme:
+    """The parts shared by `CoupledScheme`, `BurstScheme` and `FluxScheme`.
+
+    Attributes:
+        problem: rule, grid, parameters, medium.
+        micro: name of the micro-stepper.
+        dt: micro time step given by the user, or None.
+        micro_steps: micro-steps taken so far by one patch.
+        micro_time: model time simulated so far by one patch.
+    """
+
+    kind: str
+    functional: str
+
+    def __init__(self, problem: Problem, backend: Backend, micro: str, dt: float | None):
+        self.problem, self.backend = problem, backend
+        self.micro = canonical_stepper(micro)
+        self.dt = dt
+        self.micro_steps = 0
+        self.micro_time = 0.0
+        self._check_stepper()
+
+    @property
+    def backend_name(self) -> str:
+        """Name of the backend that runs the patches."""
+        return self.backend.name
+
+    @property
+    def n_members(self) -> int:
+        """Members whose coarse values are reported."""
+        return len(self.problem.member_values)
+
+    @property
+    def models(self) -> list[MicroModel]:
+        """The batches of patches."""
+        raise SchemeError(f"scheme {type(self).__name__} defines no batch of patches.")
+
+    @property
+    def cells(self) -> int:
+        """Interior sites of all patches of all members."""
+        return sum(
+            model.n_patches * int(np.prod([s.stop - s.start for s in model.inside]))
+            for model in self.models
+        )
+
+    @property
+    def stages(self) -> int:
+        """Rate evaluations per micro-step."""
+        return 2 if self.micro == VERLET else len(TABLEAUX[self.micro].b)
+
+    @property
+    def cell_updates(self) -> int:
+        """Evaluations of the rule at one site so far."""
+        return self.micro_steps * self.stages * self.cells
+
+    def count(self, n_steps: int, dt: float) -> None:
+        """Note that every patch has taken micro-steps."""
+        self.micro_steps += n_steps
+        self.micro_time += n_steps * dt
+
+    def choose_dt(self, model: MicroModel, values: np.ndarray, t: float) -> float:
+        """Micro time step: the one given, or the one chosen from the rule at these values.
+
+        Args:
+            model: a batch of patches.
+            values: values whose range is taken, [*, field, *].
+            t: time.
+        """
+        if self.dt is not None:
+            return self.dt
+        stability = None if self.micro == VERLET else TABLEAUX[self.micro].stability
+        extremes = self.problem.extremes(values)
+        return analysis.stable_step(model, extremes, stability, self.micro, t)
+
+    def nonfinite(self, coarse_or_micro: np.ndarray, t: float, n_members: int) -> NonFiniteError:
+        """Describe where a state [patch, field, *sites] stopped being finite."""
+        bad = ~np.isfinite(coarse_or_micro)
+        patch, field = (int(i) for i in np.argwhere(bad)[0][:2])
+        member, flat = divmod(patch, len(coarse_or_micro) // n_members)
+        where = np.unravel_index(flat, self.problem.grid.patches)
+        name = self.problem.rule.fields[field]
+        return NonFiniteError(t, member, tuple(int(i) for i in where), name)
+
+    def _check_stepper(self) -> None:
+        rule = self.problem.rule
+        if self.micro == VERLET and not rule.second_order:
+            raise SchemeError(
+                f"velocity Verlet needs a second-order rule; `{rule.name}` is not one. "
+                "Use `rk4`, or declare `second_order=(position, velocity)`."
+            )
+        if rule.noise and self.micro != "euler":
+            raise SchemeError(f"rule `{rule.name}` has noise: use the micro-stepper `euler`.")
+
+
+class MeasuringScheme(PatchScheme):
+    """A scheme whose state is the coarse field itself and whose slopes are measured in bursts."""
+
+    burst_spec: Burst
+
+    def copy(self, U: Macro) -> Macro:
+        """An independent copy of a state."""
+        return U.copy()
+
+    def finite(self, U: Macro) -> bool:
+        """Whether every coarse value is finite."""
+        return bool(np.isfinite(U).all())
+
+    def locate_failure(self, U: Macro, t: float) -> NonFiniteError:
+        """Where the state stopped being finite."""
+        flat = np.moveaxis(U, 1, -1).reshape(-1, U.shape[1])
+        return self.nonfinite(flat, t, self.n_members)
+
+    def coarse(self, U: Macro) -> Macro:
+        """Coarse values, which are the state."""
+        return U
+
+    def initial(self, functions: Mapping[str, Function], t: float = 0.0) -> Macro:
+        """Coarse values of functions of position through the functional of the scheme.
+
+        Args:
+            functions: one per field.
+            t: time.
+
+        Returns:
+            [member, field, *patch axes].
+        """
+        return self.exact(functions, t)
+
+    def exact(self, functions: Mapping[str, Function], t: float) -> Macro:
+        """Functions of position and time through the functional of the scheme."""
+        raise SchemeError(f"scheme {type(self).__name__} defines no functional.")
+
+    def fields(self, U: Macro) -> Micro | None:
+        """Values at all sites when the burst begins, [patch, field, *sites]."""
+        return None
+
+    def check_healing(self, model: MicroModel, kernels: Kernels, values, t: float) -> None:
+        """Compare the burst with the time for which the buffers protect the core.
+
+        Diffusive: length <= 0.046 buffer^2 / D keeps the error of frozen edges below 1e-3, and
+        0.359 below 1e-1. Hyperbolic: speed x length <= buffer.
+
+        Raises:
+            SchemeError: if the burst would measure its own edges.
+
+        Source: closed form 4 i2erfc(buffer / sqrt(4 D length)) of a frozen-edge half-space, Carslaw
+        and Jaeger (1959), section 2.5 [CarslawJaeger1959].
+        """
+        grid, length = self.problem.grid, self.burst_spec.length
+        mean = model.coefficients.mean(axis=tuple(a for a in range(model.coefficients.ndim) if a != 1))
+        averaged = _with_coefficients(model, mean)
+        extremes = self.problem.extremes(values)
+        D = analysis.diffusivity(averaged, extremes, t)
+        wave = analysis.signal_speed(averaged, extremes, t) if D <= 0 else 0.0
+        buffer = min(grid.buffer_width)
+        ratio = length * D / buffer**2 if D > 0 else SPOILT * wave * length / buffer
+        longest = SPOILT * buffer**2 / D if D > 0 else (buffer / wave if wave else np.inf)
+        told = (
+            f"a burst of length {length:.3g} with buffers {buffer:.3g} wide: disturbances from the "
+            f"edges reach the core"
+        )
+        if ratio > SPOILT and self.kind == "burst":
+            raise SchemeError(
+                f"{told}. Use a wider `buffer`, or a burst shorter than {longest:.3g}."
+            )
+        if ratio > HEALED:
+            warnings.warn(
+                f"{told} with more than 1e-3 of the slope. For less, shorten the burst below "
+                f"{HEALED / ratio * length:.3g} or widen the buffers.",
+                stacklevel=2,
+            )
+
+
+def _with_coefficients(model: MicroModel, mean: np.ndarray) -> MicroModel:
+    import dataclasses
+
+    shape = (1, len(mean), *(1,) * len(model.sites))
+    return dataclasses.replace(model, coefficients=mean.reshape(shape))
+
+
+def describe_burst(burst: Burst) -> dict[str, Any]:
+    """The burst as it goes into a report."""
+    return {
+        "length": burst.length,
+        "heal": burst.healing,
+        "slope": burst.slope,
+        "extrapolate": burst.extrapolate,
+    }

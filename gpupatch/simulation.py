@@ -1,0 +1,406 @@
+"""Run a scheme from a start to an end: schedules, callbacks, stops, and the solution."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpupatch.arrays import Macro, Micro
+from gpupatch.errors import InputError, NonFiniteError
+from gpupatch.files.layout import Layout, layout_dataset
+from gpupatch.projection import Projection
+from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme
+from gpupatch.scheme.problem import Function
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.figure import Figure
+
+Scheme = CoupledScheme | BurstScheme | FluxScheme
+Recorder = Callable[[float, Macro, Micro | None, Macro | None], None]
+
+FINISHED, INTERRUPTED, TERMINATED, NON_FINITE = "finished", "interrupted", "terminated", "nonfinite"
+_BLOCK_SECONDS = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What a run has produced, up to where it got.
+
+    Attributes:
+        layout: names, coordinates and attributes of the result.
+        times: saved model times.
+        coarse: coarse values, one [member, field, *patch axes] per time.
+        micro: values at all sites, one [patch, field, *sites] per time, if kept.
+        exact: exact solution through the same functional, if given.
+        status: "finished", "interrupted", "terminated" or "nonfinite".
+        report: what the run cost and how accurate it was, ready for JSON.
+        failure: why the state stopped being finite, if it did.
+    """
+
+    layout: Layout
+    times: list[float]
+    coarse: list[Macro]
+    micro: list[Micro] | None
+    exact: list[Macro] | None
+    status: str
+    report: dict[str, Any]
+    failure: NonFiniteError | None = None
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The result as a dataset, identical to the file a run writes."""
+        return layout_dataset(self.layout, self.times, self.coarse, self.micro, self.exact)
+
+    def plot(self) -> Figure:
+        """A figure of the result: profiles, maps or slices, whatever its dimension asks for."""
+        from gpupatch.plot import plot_dataset
+
+        return plot_dataset(self.to_xarray())
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Coarse values of one field over time, [time, member, *patch axes]."""
+        index = self.layout.fields.index(name)
+        return np.stack([record[:, index] for record in self.coarse])
+
+    @property
+    def error(self) -> float | None:
+        """Largest difference to the exact solution at the last saved time, over all fields."""
+        if self.exact is None:
+            return None
+        return float(np.abs(self.coarse[-1] - self.exact[-1]).max())
+
+
+@dataclass
+class Schedule:
+    """The model times at which a run saves.
+
+    Attributes:
+        start: first time.
+        end: last time.
+        save: how many equally spaced times, both ends included, or the times themselves.
+    """
+
+    start: float
+    end: float
+    save: int | Sequence[float] = 11
+    times: list[float] = field(init=False)
+
+    def __post_init__(self):
+        if not self.end > self.start:
+            raise InputError(f"the run ends at {self.end}, not after its start {self.start}.")
+        if isinstance(self.save, int):
+            if self.save < 2:
+                raise InputError(f"`save` is {self.save}; at least the two ends are saved.")
+            self.times = np.linspace(self.start, self.end, self.save).tolist()
+            return
+        inner = [float(t) for t in self.save if self.start < t < self.end]
+        if len(inner) < len([t for t in self.save if t not in (self.start, self.end)]):
+            raise InputError(
+                f"`save` lists times outside [{self.start}, {self.end}]: {list(self.save)}."
+            )
+        self.times = [self.start, *sorted(set(inner)), self.end]
+
+
+class _Stop(Exception):
+    """Raised between leaps when the run is asked to end."""
+
+
+class Interrupts:
+    """Turns SIGINT and SIGTERM into a request to stop after the present leap.
+
+    A second signal acts at once. Outside the main thread signals are left alone.
+    """
+
+    def __init__(self):
+        self.status: str | None = None
+
+    def __enter__(self) -> Interrupts:
+        self._old = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._old[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number, frame) -> None:
+        if self.status is not None:
+            raise KeyboardInterrupt
+        self.status = INTERRUPTED if number == signal.SIGINT else TERMINATED
+
+    def check(self) -> None:
+        """Stop here if a signal has come."""
+        if self.status is not None:
+            raise _Stop
+
+
+def simulate(
+    scheme: Scheme,
+    initial: Mapping[str, Function],
+    end: float,
+    *,
+    start: float = 0.0,
+    save: int | Sequence[float] = 11,
+    projection: Projection | None = None,
+    exact: Mapping[str, Function] | None = None,
+    keep_micro: bool = False,
+    callbacks: Sequence[Callable[[float, Macro], None]] = (),
+    record: Recorder | None = None,
+    progress: Callable[[float, int], None] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> Solution:
+    """Run a scheme and keep what the schedule asks for.
+
+    Between two saves the time steps are shortened evenly, never interpolated. After every leap
+    (a block of micro-steps, or one step of a projective method) the state is checked, callbacks
+    are called, and requests to stop are honoured.
+
+    Args:
+        scheme: the patch scheme, which carries the problem and the backend.
+        initial: initial value of each field, a function of position or a number.
+        end: last model time.
+        start: first model time.
+        save: how many equally spaced times are kept, or the times themselves.
+        projection: method that leaps; micro-steps throughout when absent (`coupled` only).
+        exact: exact solution of each field, a function of position and time.
+        keep_micro: keep the values at all sites too.
+        callbacks: called with (time, coarse values) after every leap.
+        record: called at every saved time with (time, coarse, micro or None, exact or None).
+        progress: called with (time, cell updates so far) after every leap.
+        attrs: facts to be stored with the result.
+
+    Returns:
+        The solution up to `end`, or up to where the run was stopped or failed.
+
+    Raises:
+        InputError: if the schedule is impossible, or a `burst` or `flux` scheme has no projection.
+    """
+    schedule = Schedule(start, end, save)
+    run = _Run(scheme, projection, exact, keep_micro, callbacks, record, progress)
+    began = time.perf_counter()
+    status, failure = FINISHED, None
+    with Interrupts() as interrupts:
+        run.interrupts = interrupts
+        state = scheme.initial(initial, start)
+        run.integrator = run.choose_integrator(state, start)
+        run.save(start, state)
+        try:
+            for t, target in zip(schedule.times, schedule.times[1:], strict=False):
+                state = run.integrator(state, t, target)
+                run.save(target, state)
+        except _Stop:
+            status = str(interrupts.status)
+            run.save_last()
+        except NonFiniteError as error:
+            status, failure = NON_FINITE, error
+            run.save_last()
+    seconds = time.perf_counter() - began
+    layout = run.layout(dict(attrs or {}))
+    report = run.report(start, end, seconds, status, failure)
+    return Solution(
+        layout, run.times, run.coarse, run.micro, run.exact, status, report, failure
+    )
+
+
+class _Run:
+    """The moving parts of one call of `simulate`."""
+
+    def __init__(self, scheme, projection, exact, keep_micro, callbacks, record, progress):
+        self.scheme, self.projection, self.functions = scheme, projection, exact
+        self.callbacks, self.record, self.progress = callbacks, record, progress
+        self.times: list[float] = []
+        self.coarse: list[Macro] = []
+        self.micro: list[Micro] | None = [] if keep_micro else None
+        self.exact: list[Macro] | None = None if exact is None else []
+        self.seconds = {"simulate": 0.0, "restrict and save": 0.0}
+        self.interrupts: Interrupts | None = None
+        self.last: tuple[float, Any] | None = None
+        self.statistics: Any = None
+        self.integrator: Callable = lambda *_: None
+        self.host_reads = 0
+        self.dt: float | None = None
+
+    def choose_integrator(self, state, start: float) -> Callable[[Any, float, float], Any]:
+        """Micro-steps, or the leaps of a projective method."""
+        if self.projection is not None:
+            return self._leaps
+        if isinstance(self.scheme, CoupledScheme):
+            self.dt = self.scheme.stable_dt(state, start)
+            return self._micro_steps
+        raise InputError(
+            f"the `{self.scheme.kind}` scheme measures slopes, so it needs a method that leaps: "
+            "choose a `projection`, for instance 'rk4'."
+        )
+
+    def _micro_steps(self, state, t: float, target: float):
+        scheme, every = self.scheme, self.scheme.every
+        if not scheme.problem.rule.linear and scheme.dt is None:
+            self.dt = scheme.stable_dt(state, t)
+        n_steps = max(1, int(np.ceil((target - t) / min(self.dt, target - t) * (1 - 1e-12))))
+        n_steps = every * -(-n_steps // every)
+        dt, done, block = (target - t) / n_steps, 0, every
+        while done < n_steps:
+            self._keep_good(t + done * dt, state)
+            began = time.perf_counter()
+            take = min(block, n_steps - done)
+            state = scheme.advance(scheme.rebase(state), t + done * dt, dt, take)
+            done += take
+            elapsed = time.perf_counter() - began
+            self.seconds["simulate"] += elapsed
+            if elapsed < _BLOCK_SECONDS / 2:
+                block = every * max(1, 2 * block // every)
+            self._after_leap(t + done * dt, state)
+        return state
+
+    def _leaps(self, state, t: float, target: float):
+        began = time.perf_counter()
+        self._keep_good(t, state)
+
+        def on_leap(now, reached):
+            self._after_leap(now, reached)
+            self._keep_good(now, reached)
+
+        system = self.scheme.system(self.projection)
+        state = self.projection.advance(system, t, state, target, on_leap=on_leap)
+        self.seconds["simulate"] += time.perf_counter() - began
+        return state
+
+    def _keep_good(self, t: float, state) -> None:
+        self.last = (t, self.scheme.copy(state))
+
+    def _after_leap(self, t: float, state) -> None:
+        if not self.scheme.finite(state):
+            raise self.scheme.locate_failure(state, t)
+        if self.callbacks:
+            coarse = self.scheme.coarse(state)
+            self.host_reads += 1
+            for callback in self.callbacks:
+                callback(t, coarse)
+        if self.progress is not None:
+            self.progress(t, self.scheme.cell_updates)
+        self.interrupts.check()
+
+    def save(self, t: float, state) -> None:
+        """Keep one saved time."""
+        began = time.perf_counter()
+        self.host_reads += 1
+        coarse = self.scheme.coarse(state)
+        micro = self.scheme.fields(state) if self.micro is not None else None
+        exact = self.scheme.exact(self.functions, t) if self.functions is not None else None
+        self.times.append(t)
+        self.coarse.append(coarse)
+        if self.micro is not None:
+            self.micro.append(micro)
+        if self.exact is not None:
+            self.exact.append(exact)
+        if self.record is not None:
+            self.record(t, coarse, micro, exact)
+        self.seconds["restrict and save"] += time.perf_counter() - began
+
+    def save_last(self) -> None:
+        """Keep the last good state of a run that ends early, if it is later than the last save."""
+        if self.last is not None and self.last[0] > self.times[-1]:
+            self.save(*self.last)
+
+    def layout(self, attrs: dict[str, Any]) -> Layout:
+        """Names and coordinates of the result."""
+        return result_layout(self.scheme, attrs, self.micro is not None, self.exact is not None)
+
+    def report(self, start, end, seconds, status, failure) -> dict[str, Any]:
+        """What the run cost and how accurate it was."""
+        scheme, grid = self.scheme, self.scheme.problem.grid
+        simulated = scheme.micro_time
+        lattice = np.prod([
+            (hi - lo) / d for (lo, hi), d in zip(grid.domain, grid.spacing, strict=True)
+        ])
+        stages = scheme.cell_updates / max(1.0, scheme.micro_steps * scheme.cells)
+        reached = self.times[-1] - start
+        dt = simulated / scheme.micro_steps if scheme.micro_steps else float("nan")
+        full = scheme.n_members * lattice * stages * reached / dt if scheme.micro_steps else 0.0
+        report: dict[str, Any] = {
+            "status": status,
+            "time": {"start": start, "end": end, "reached": self.times[-1], "saved": self.times},
+            "wall seconds": {"total": seconds, **self.seconds},
+            "backend": scheme.backend_name,
+            "dtype": scheme.problem.dtype,
+            "micro steps": scheme.micro_steps,
+            "micro dt": dt,
+            "cell updates": scheme.cell_updates,
+            "cell updates per second": scheme.cell_updates / max(seconds, 1e-9),
+            "cell updates of the full lattice": full,
+            "gain": full / max(scheme.cell_updates, 1),
+            "fraction of space": grid.fraction(),
+            "fraction of time": simulated / reached if reached > 0 else 0.0,
+            "host reads": self.host_reads,
+            "functional": scheme.functional,
+            "norm": "max",
+        }
+        if self.projection is not None:
+            report["projection"] = self.projection.describe()
+        if failure is not None:
+            report["failure"] = str(failure)
+        if self.exact:
+            difference = np.abs(self.coarse[-1] - self.exact[-1])
+            names = scheme.problem.rule.fields
+            report["error"] = {
+                name: float(difference[:, k].max()) for k, name in enumerate(names)
+            }
+        return report
+
+
+def result_layout(
+    scheme: Scheme, attrs: Mapping[str, Any], with_micro: bool, with_exact: bool
+) -> Layout:
+    """Names, coordinates and attributes of the result of a scheme.
+
+    Args:
+        scheme: the patch scheme.
+        attrs: further facts about the run.
+        with_micro: whether values at all sites are kept.
+        with_exact: whether an exact solution is kept.
+
+    Returns:
+        The layout shared by the file and the dataset in memory.
+    """
+    from gpupatch import __version__
+
+    problem, grid = scheme.problem, scheme.problem.grid
+    rows = problem.member_values
+    members = {name: np.array([row[name] for row in rows]) for name in problem.members}
+    facts = {
+        "gpupatch_version": __version__,
+        "model": problem.rule.name,
+        "scheme": scheme.kind,
+        "patches": list(grid.patches),
+        "sites": list(grid.n_sites),
+        "spacing": list(grid.spacing),
+        "half_width": list(grid.half_width),
+        "functional": scheme.functional,
+        "norm": "max",
+    }
+    return Layout(
+        fields=problem.rule.fields,
+        centres=grid.centres,
+        offsets=grid.site_offsets,
+        members=scheme.n_members,
+        member_coords=members,
+        attrs=facts | dict(attrs),
+        with_micro=with_micro,
+        with_exact=with_exact,
+    )
+
+
+@contextlib.contextmanager
+def quiet_numerics() -> Iterator[None]:
+    """Silence NumPy's floating-point warnings: overflow is reported once, as `NonFiniteError`."""
+    with np.errstate(all="ignore"):
+        yield
