@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from gpupatch.arrays import Macro, Micro
 from gpupatch.errors import InputError, NonFiniteError
 from gpupatch.files.layout import Layout, layout_dataset
-from gpupatch.projection import Projection
+from gpupatch.projection import History, Projection
 from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme
 from gpupatch.scheme.problem import Function
 
@@ -151,7 +151,7 @@ def simulate(
     start: float = 0.0,
     save: int | Sequence[float] = 11,
     projection: Projection | None = None,
-    exact: Mapping[str, Function] | None = None,
+    exact: Mapping[str, Function] | Callable[[float], Macro] | None = None,
     keep_micro: bool = False,
     callbacks: Sequence[Callable[[float, Macro], None]] = (),
     record: Recorder | None = None,
@@ -171,7 +171,8 @@ def simulate(
         start: first model time.
         save: how many equally spaced times are kept, or the times themselves.
         projection: method that leaps; micro-steps throughout when absent (`coupled` only).
-        exact: exact solution of each field, a function of position and time.
+        exact: exact solution of each field, a function of position and time; or one function of
+            time that returns coarse values.
         keep_micro: keep the values at all sites too.
         callbacks: called with (time, coarse values) after every leap.
         record: called at every saved time with (time, coarse, micro or None, exact or None).
@@ -221,10 +222,11 @@ class _Run:
         self.coarse: list[Macro] = []
         self.micro: list[Micro] | None = [] if keep_micro else None
         self.exact: list[Macro] | None = None if exact is None else []
-        self.seconds = {"simulate": 0.0, "restrict and save": 0.0}
+        self.seconds = {"simulate": 0.0, "restrict_and_save": 0.0}
         self.interrupts: Interrupts | None = None
         self.last: tuple[float, Any] | None = None
-        self.statistics: Any = None
+        self.system: Any = None
+        self.history = History()
         self.integrator: Callable = lambda *_: None
         self.host_reads = 0
         self.dt: float | None = None
@@ -269,8 +271,11 @@ class _Run:
             self._after_leap(now, reached)
             self._keep_good(now, reached)
 
-        system = self.scheme.system(self.projection)
-        state = self.projection.advance(system, t, state, target, on_leap=on_leap)
+        if self.system is None:
+            self.system = self.scheme.system(self.projection, t, state)
+        state = self.projection.advance(
+            self.system, t, state, target, history=self.history, on_leap=on_leap
+        )
         self.seconds["simulate"] += time.perf_counter() - began
         return state
 
@@ -295,7 +300,10 @@ class _Run:
         self.host_reads += 1
         coarse = self.scheme.coarse(state)
         micro = self.scheme.fields(state) if self.micro is not None else None
-        exact = self.scheme.exact(self.functions, t) if self.functions is not None else None
+        if callable(self.functions):
+            exact = self.functions(t)
+        else:
+            exact = None if self.functions is None else self.scheme.exact(self.functions, t)
         self.times.append(t)
         self.coarse.append(coarse)
         if self.micro is not None:
@@ -304,7 +312,7 @@ class _Run:
             self.exact.append(exact)
         if self.record is not None:
             self.record(t, coarse, micro, exact)
-        self.seconds["restrict and save"] += time.perf_counter() - began
+        self.seconds["restrict_and_save"] += time.perf_counter() - began
 
     def save_last(self) -> None:
         """Keep the last good state of a run that ends early, if it is later than the last save."""
@@ -329,23 +337,25 @@ class _Run:
         report: dict[str, Any] = {
             "status": status,
             "time": {"start": start, "end": end, "reached": self.times[-1], "saved": self.times},
-            "wall seconds": {"total": seconds, **self.seconds},
+            "wall_seconds": seconds,
+            "wall_seconds_by_part": self.seconds,
             "backend": scheme.backend_name,
             "dtype": scheme.problem.dtype,
-            "micro steps": scheme.micro_steps,
-            "micro dt": dt,
-            "cell updates": scheme.cell_updates,
-            "cell updates per second": scheme.cell_updates / max(seconds, 1e-9),
-            "cell updates of the full lattice": full,
+            "micro_steps": scheme.micro_steps,
+            "micro_dt": dt,
+            "cell_updates": scheme.cell_updates,
+            "cell_updates_per_second": scheme.cell_updates / max(seconds, 1e-9),
+            "cell_updates_of_the_full_lattice": full,
             "gain": full / max(scheme.cell_updates, 1),
-            "fraction of space": grid.fraction(),
-            "fraction of time": simulated / reached if reached > 0 else 0.0,
-            "host reads": self.host_reads,
+            "fraction_of_space": grid.fraction(),
+            "fraction_of_time": simulated / reached if reached > 0 else 0.0,
+            "host_reads": self.host_reads,
             "functional": scheme.functional,
             "norm": "max",
         }
         if self.projection is not None:
             report["projection"] = self.projection.describe()
+            report["leaps"] = dataclasses.asdict(self.history.statistics)
         if failure is not None:
             report["failure"] = str(failure)
         if self.exact:
@@ -397,10 +407,3 @@ def result_layout(
         with_micro=with_micro,
         with_exact=with_exact,
     )
-
-
-@contextlib.contextmanager
-def quiet_numerics() -> Iterator[None]:
-    """Silence NumPy's floating-point warnings: overflow is reported once, as `NonFiniteError`."""
-    with np.errstate(all="ignore"):
-        yield

@@ -13,7 +13,9 @@ from gpupatch.burst import TABLEAUX, VERLET, Burst, canonical_stepper
 from gpupatch.errors import NonFiniteError, SchemeError
 from gpupatch.micro import analysis
 from gpupatch.micro.model import MicroModel
+from gpupatch.projection import Projection
 from gpupatch.scheme.problem import Function, Problem
+from gpupatch.scheme.systems import MeasuredSystem
 
 HEALED = 0.046
 """Largest burst length in units of buffer^2 / D for which frozen edges spoil less than 1e-3."""
@@ -120,6 +122,18 @@ class MeasuringScheme(PatchScheme):
 
     burst_spec: Burst
 
+    def system(self, projection: Projection, t: float, U: Macro) -> MeasuredSystem:
+        """This scheme as the system that a projective method leaps over."""
+        return MeasuredSystem(self)
+
+    def slope(self, t: float, U: Macro) -> Macro:
+        """dU/dt at the base time, from one burst."""
+        raise SchemeError(f"scheme {type(self).__name__} measures no slope.")
+
+    def burst(self, t: float, U: Macro) -> tuple[Macro, Macro]:
+        """Coarse values after one burst, and the slope at its end."""
+        raise SchemeError(f"scheme {type(self).__name__} runs no bursts.")
+
     def copy(self, U: Macro) -> Macro:
         """An independent copy of a state."""
         return U.copy()
@@ -141,16 +155,20 @@ class MeasuringScheme(PatchScheme):
         """Coarse values of functions of position through the functional of the scheme.
 
         Args:
-            functions: one per field.
-            t: time.
+            functions: one per field, of position alone.
+            t: time of the state; it does not enter.
 
         Returns:
             [member, field, *patch axes].
         """
-        return self.exact(functions, t)
+        return self.averages(functions, None)
 
     def exact(self, functions: Mapping[str, Function], t: float) -> Macro:
         """Functions of position and time through the functional of the scheme."""
+        return self.averages(functions, t)
+
+    def averages(self, functions: Mapping[str, Function], t: float | None) -> Macro:
+        """The functional that defines U, applied to functions of position (and time)."""
         raise SchemeError(f"scheme {type(self).__name__} defines no functional.")
 
     def fields(self, U: Macro) -> Micro | None:

@@ -88,8 +88,8 @@ class BurstScheme(MeasuringScheme):
         """The one batch of patches."""
         return [self.model]
 
-    def exact(self, functions: Mapping[str, Function], t: float) -> Macro:
-        """Core means of functions of position and time, [member, field, *patch axes]."""
+    def averages(self, functions: Mapping[str, Function], t: float | None) -> Macro:
+        """Core means of functions of position (and time), [member, field, *patch axes]."""
         u = self.problem.sample(functions, t, self.n_members)
         return coarse_shape(self.problem, self.n_members, weighted_mean(u, self.restriction))
 

@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.arrays import Backend, Handle, Macro, Micro
+from gpupatch.burst import Burst
 from gpupatch.coupling import Coupling
 from gpupatch.errors import NonFiniteError, SchemeError
 from gpupatch.micro import analysis
 from gpupatch.micro.model import MicroModel
+from gpupatch.projection import Projection
 from gpupatch.restriction import centre_value, weighted_mean
 from gpupatch.scheme.base import PatchScheme
 from gpupatch.scheme.problem import Function, Problem, coarse_shape
+from gpupatch.scheme.systems import CoupledSystem
 
 
 class CoupledScheme(PatchScheme):
@@ -46,6 +49,8 @@ class CoupledScheme(PatchScheme):
         phases: ensemble of phase shifts of a periodic medium, members per axis.
         micro: micro-stepper.
         dt: micro time step; chosen from the rule when absent.
+        burst: length and estimator of the bursts between the leaps of a projective method; as
+            many micro-steps as its `inner` says when absent.
 
     Raises:
         SchemeError: if the parts do not fit together.
@@ -67,11 +72,12 @@ class CoupledScheme(PatchScheme):
         phases: int | tuple[int, ...] = 1,
         micro: str = "rk4",
         dt: float | None = None,
+        burst: Burst | None = None,
     ):
         super().__init__(problem, backend, micro, dt)
         grid, rule = problem.grid, problem.rule
         phases = (phases,) * grid.ndim if isinstance(phases, int) else tuple(phases)
-        self.every = every
+        self.every, self.burst_spec = every, burst
         self._check(kind, phases)
         self.coupling = Coupling(grid, rule.fields, order, kind, phases)
         self.model = problem.model(phases=phases)
@@ -88,13 +94,13 @@ class CoupledScheme(PatchScheme):
         """A state sampled from functions of position.
 
         Args:
-            functions: one per field.
-            t: time, also for boundary values.
+            functions: one per field, of position alone.
+            t: time of the boundary values.
 
         Returns:
             The state with coupled edges.
         """
-        return self.load(self.problem.sample(functions, t, self.model.n_members), t)
+        return self.load(self.problem.sample(functions, None, self.model.n_members), t)
 
     def load(self, u: Micro, t: float = 0.0) -> Handle:
         """A state from the values at all sites, [patch, field, *sites]; edges are overwritten."""
@@ -119,7 +125,7 @@ class CoupledScheme(PatchScheme):
         return coarse_shape(self.problem, self.n_members, shaped)
 
     def exact(self, functions: Mapping[str, Function], t: float) -> Macro:
-        """Exact solutions passed through the functional that defines U."""
+        """Functions of position and time through the functional that defines U."""
         u = self.problem.sample(functions, t, self.n_members)
         return coarse_shape(self.problem, self.n_members, weighted_mean(u, self.restriction))
 
@@ -157,6 +163,18 @@ class CoupledScheme(PatchScheme):
     def locate_failure(self, u: Handle, t: float) -> NonFiniteError:
         """Where the state stopped being finite."""
         return self.nonfinite(self.kernels.unpack(u), t, self.model.n_members)
+
+    def system(self, projection: Projection, t: float, u: Handle) -> CoupledSystem:
+        """This scheme as the system that a projective method leaps over.
+
+        Args:
+            projection: the method.
+            t: time of `u`.
+            u: state from which the micro time step is chosen.
+        """
+        system = CoupledSystem(self, self.burst_spec, projection.inner)
+        system.prepare(t, u)
+        return system
 
     def rebase(self, u: Handle) -> Handle:
         """In float32 freeze the present state as the base of the perturbation form."""

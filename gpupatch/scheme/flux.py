@@ -86,7 +86,7 @@ class FluxScheme(MeasuringScheme):
         """Model time of one burst."""
         return self.burst_spec.length
 
-    def exact(self, functions: Mapping[str, Function], t: float) -> Macro:
+    def averages(self, functions: Mapping[str, Function], t: float | None) -> Macro:
         """Cell averages by Gauss quadrature with 8 points per axis."""
         grid, fields = self.problem.grid, self.problem.rule.fields
         missing = [name for name in fields if name not in functions]

@@ -117,13 +117,13 @@ class Problem:
         )
 
     def sample(
-        self, functions: Mapping[str, Function], t: float, n_members: int, centres=None
+        self, functions: Mapping[str, Function], t: float | None, n_members: int, centres=None
     ) -> Micro:
         """Values of functions of position at the sites of all patches.
 
         Args:
-            functions: one per field, of (x, [y, [z,]] t) or (x, ...) alone, or a number.
-            t: time.
+            functions: one per field: a number, or a function of (x, [y, [z,]]) and of time.
+            t: time; None if the functions depend on position alone.
             n_members: members, all given the same values.
             centres: positions of the patches per axis; those of the grid when absent.
 
@@ -194,24 +194,13 @@ class Problem:
                     )
 
 
-def call(function: Function, x: Sequence[NDArray[np.float64]], t: float) -> NDArray[np.float64]:
-    """A function of position (and time, if it takes one more argument), or a number."""
+def call(
+    function: Function, x: Sequence[NDArray[np.float64]], t: float | None
+) -> NDArray[np.float64]:
+    """Values of a number, or of a function of (x, [y, [z,]]) and, unless `t` is None, of time."""
     if not callable(function):
         return np.asarray(float(function))
-    try:
-        takes_time = _n_arguments(function) > len(x)
-    except (TypeError, ValueError):
-        takes_time = False
-    return np.asarray(function(*x, t) if takes_time else function(*x), dtype=float)
-
-
-def _n_arguments(function: Callable) -> float:
-    import inspect
-
-    kinds = [p.kind for p in inspect.signature(function).parameters.values() if p.default is p.empty]
-    if inspect.Parameter.VAR_POSITIONAL in kinds:
-        return float("inf")
-    return len(kinds)
+    return np.asarray(function(*x) if t is None else function(*x, t), dtype=float)
 
 
 def coarse_shape(problem: Problem, n_members: int, values: NDArray[np.float64]) -> Macro:

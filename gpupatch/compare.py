@@ -1,0 +1,136 @@
+"""The truth by brute force: the same rule on the whole lattice."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpupatch.arrays import Macro, Micro
+from gpupatch.errors import SchemeError
+from gpupatch.grid import PatchGrid
+from gpupatch.restriction import weighted_mean
+from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme, Problem
+from gpupatch.scheme.problem import Function, coarse_shape
+
+
+class FullDomain:
+    """The rule on the whole lattice, as one patch that closes on itself or ends at the faces.
+
+    Args:
+        problem: the problem whose patches are cut from this lattice.
+        backend: where the lattice lives.
+        micro: micro-stepper.
+        dt: micro time step; chosen from the rule when absent.
+
+    Raises:
+        SchemeError: if the patches do not lie on one lattice, because the distance between
+            patches is no whole number of sites.
+    """
+
+    def __init__(self, problem: Problem, backend, micro: str = "rk4", dt: float | None = None):
+        self.problem = problem
+        grid = problem.grid
+        sites, offsets, self._first = [], [], []
+        for axis in range(grid.ndim):
+            n, offset, first = self._lattice(axis)
+            sites.append(n)
+            offsets.append(offset)
+            self._first.append(first)
+        whole = PatchGrid(
+            domain=grid.domain,
+            patches=[1] * grid.ndim,
+            sites=sites,
+            dx=grid.spacing,
+            boundary=[
+                "periodic" if grid.periodic(a) else grid.faces(a) for a in range(grid.ndim)
+            ],
+            offset=offsets,
+            edges=grid.edges,
+            edgy=True,
+            allow_overlap=True,
+        )
+        self.scheme = CoupledScheme(
+            dataclasses.replace(problem, grid=whole), backend, "spectral", "edgy", micro=micro, dt=dt
+        )
+
+    def patches(self, u) -> Micro:
+        """The sites of every patch cut out of the lattice, [patch, field, *sites]."""
+        grid = self.problem.grid
+        values = self.scheme.kernels.unpack(u)
+        e = grid.edges
+        inside = tuple(slice(e, n - e) for n in values.shape[2:])
+        lattice = values[(slice(None), slice(None), *inside)]
+        picked = lattice
+        for axis in range(grid.ndim):
+            picked = np.take(picked, self._index(axis, lattice.shape[2 + axis]), axis=2 + 2 * axis)
+        order = [0, *range(2, 2 + 2 * grid.ndim, 2), 1, *range(3, 3 + 2 * grid.ndim, 2)]
+        shaped = picked.transpose(order)
+        return shaped.reshape(-1, *shaped.shape[1 + grid.ndim :])
+
+    def _index(self, axis: int, n: int) -> NDArray[np.int64]:
+        grid = self.problem.grid
+        d = grid.spacing[axis]
+        offset = grid.centres[axis][:, None] + grid.site_offsets[axis] - self._first[axis]
+        index = np.rint(offset / d).astype(np.int64)
+        return index % n if grid.periodic(axis) else np.clip(index, 0, n - 1)
+
+    def _lattice(self, axis: int) -> tuple[int, float, float]:
+        grid = self.problem.grid
+        (lo, hi), d, e = grid.domain[axis], grid.spacing[axis], grid.edges
+        X = grid.centres[axis]
+        first = X[0] + grid.site_offsets[axis][0]
+        steps = (X - X[0]) / d
+        count = (hi - lo) / d
+        if np.abs(steps - np.rint(steps)).max() > 1e-6 or abs(count - round(count)) > 1e-6:
+            raise SchemeError(
+                f"axis {axis}: the patches do not lie on one lattice (their distance is "
+                f"{grid.gap[axis] / d:.6g} sites), so the full domain cannot be compared with. "
+                "Choose `dx` or `ratio` so that it is a whole number."
+            )
+        if not grid.periodic(axis):
+            return round(count) + 1, 0.0, lo + e * d
+        n = round(count) + 2 * e
+        centre = first + (n - 1) / 2 * d - e * d
+        return n, (centre - lo) / (hi - lo) - 0.5, first
+
+
+def full_domain_reference(
+    scheme: CoupledScheme | BurstScheme | FluxScheme,
+    initial: Mapping[str, Function],
+    start: float,
+) -> Callable[[float], Macro]:
+    """Coarse values of the full-lattice solution, advanced as they are asked for.
+
+    Args:
+        scheme: the scheme that is judged; its functional is applied to the lattice.
+        initial: initial value of each field.
+        start: time of the initial values.
+
+    Returns:
+        A function of time, to be called with times that do not decrease.
+
+    Raises:
+        SchemeError: for the `flux` scheme, whose face patches do not fill its cells.
+    """
+    if isinstance(scheme, FluxScheme):
+        raise SchemeError(
+            "`compare.full_domain` is for the `coupled` and `burst` schemes. For `flux` give an "
+            "exact solution."
+        )
+    whole = FullDomain(scheme.problem, scheme.backend, scheme.micro, scheme.dt)
+    inner = whole.scheme
+    state = {"t": start, "u": inner.initial(initial, start)}
+
+    def at(t: float) -> Macro:
+        span = t - state["t"]
+        if span > 0:
+            n = int(np.ceil(span / inner.stable_dt(state["u"], t) * (1 - 1e-12)))
+            state["u"] = inner.advance(state["u"], state["t"], span / n, n)
+            state["t"] = t
+        values = weighted_mean(whole.patches(state["u"]), scheme.restriction)
+        return coarse_shape(scheme.problem, scheme.n_members, values)
+
+    return at

@@ -1,0 +1,290 @@
+"""Turn a case into a rule, a grid, a scheme, initial values and the truth to compare with."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gpupatch import solutions
+from gpupatch.arrays import Backend, Macro
+from gpupatch.burst import Burst
+from gpupatch.errors import CaseError, InputError
+from gpupatch.files.case import Case, NamedSolution
+from gpupatch.files.faces import FaceCondition, Faces
+from gpupatch.files.forms import (
+    CellCoefficient,
+    ExpressionCoefficient,
+    FileCoefficient,
+    FileInitial,
+    RandomCoefficient,
+    RandomInitial,
+)
+from gpupatch.grid import Face, PatchGrid
+from gpupatch.micro import lattice
+from gpupatch.micro.coefficients import Cell, Lognormal, Profile
+from gpupatch.micro.rule import Rule
+from gpupatch.projection import Projection
+from gpupatch.run.initial import random_field, read_array, stored_field
+from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme, Problem
+from gpupatch.simulation import Scheme
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Everything that `simulate` needs, made from a case.
+
+    Attributes:
+        scheme: the patch scheme with its problem and backend.
+        initial: initial value of each field.
+        projection: the method that leaps, or None.
+        exact: the exact solution as coarse values of time, or None.
+    """
+
+    scheme: Scheme
+    initial: dict[str, Any]
+    projection: Projection | None
+    exact: Callable[[float], Macro] | None
+
+
+def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
+    """Make the parts of a run.
+
+    Args:
+        case: the case.
+        backend: where the patches will live.
+        trust: whether a rule file and paths outside the case's directory are accepted.
+
+    Returns:
+        The parts.
+
+    Raises:
+        InputError: if something in the case cannot be run; nothing has been written then.
+    """
+    rule = make_rule(case, trust)
+    grid = make_grid(case)
+    problem = Problem(
+        rule=rule,
+        grid=grid,
+        parameters=case.numbers(),
+        coefficients={
+            name: make_coefficient(case, given, trust)
+            for name, given in case.coefficients.items()
+        },
+        members=case.members,
+        dtype=case.run.dtype,
+        seed=case.run.seed,
+    )
+    scheme = make_scheme(case, problem, backend)
+    initial = {
+        name: make_initial(case, grid, name, given, trust) for name, given in case.initial.items()
+    }
+    stray = sorted(set(initial) - set(rule.fields))
+    if stray:
+        raise CaseError(
+            f"`initial.{stray[0]}`: rule `{rule.name}` has the fields {', '.join(rule.fields)}."
+        )
+    exact = None if case.exact is None else functools.partial(exact_values, case, scheme)
+    if exact is not None:
+        exact(case.time.end)
+    return Parts(scheme, initial, make_projection(case), exact)
+
+
+def make_rule(case: Case, trust: bool) -> Rule:
+    """The library rule that the case names, or the rule in its file.
+
+    Raises:
+        InputError: if there is no such rule, or the file may not be run.
+    """
+    if case.model.name is not None:
+        return lattice.get(case.model.name, case.ndim)
+    file = case.rule_file(trust=trust)
+    namespace: dict[str, Any] = {"__name__": file.path.stem, "__file__": str(file.path)}
+    exec(compile(file.source, str(file.path), "exec"), namespace)
+    rule = namespace.get(file.function)
+    if not isinstance(rule, Rule):
+        raise CaseError(
+            f"`model.rule`: `{file.path}` defines no rule `{file.function}`. Decorate a function "
+            "of that name with `@gp.rule`."
+        )
+    return rule
+
+
+def make_grid(case: Case) -> PatchGrid:
+    """The patch grid of a case."""
+    grid = case.grid
+    return PatchGrid(
+        domain=grid.domain,
+        patches=grid.patches,
+        sites=grid.sites,
+        ratio=grid.ratio,
+        dx=grid.dx,
+        boundary=tuple(
+            "periodic" if isinstance(b, str) else make_faces(case, b) for b in grid.boundary
+        ),
+        core=grid.core,
+        buffer=grid.buffer,
+        positions=grid.positions,
+        offset=grid.offset,
+        edges=grid.edges,
+        allow_overlap=grid.allow_overlap,
+        edgy=case.scheme.couple == "edgy",
+        cells=case.scheme.kind == "flux",
+    )
+
+
+def make_faces(case: Case, faces: Faces) -> tuple[Face, Face]:
+    """Conditions at both ends of an axis."""
+
+    def face(condition: FaceCondition) -> Face:
+        a, b, c = condition.robin_form
+        value: Any = c
+        if isinstance(c, str):
+            value = _of_position(case, c)
+        others = {name: face(other) for name, other in condition.fields.items()}
+        return Face(float(a), float(b), value, others)
+
+    return face(faces.lo), face(faces.hi)
+
+
+def make_coefficient(case: Case, given, trust: bool):
+    """The medium that one entry of `[coefficients]` describes."""
+    if isinstance(given, ExpressionCoefficient):
+        formula, axes = case.formula(given.expr, timed=False), case.axes
+        names = tuple(name for name in formula.names if name not in axes)
+        return Profile(lambda *x, **p: formula(**dict(zip(axes, x, strict=True)), **p), names)
+    if isinstance(given, CellCoefficient):
+        return Cell(np.array(given.cell, dtype=float), given.axis)
+    if isinstance(given, FileCoefficient):
+        return Cell(read_array(case, given.file, trust), given.axis)
+    if isinstance(given, RandomCoefficient):
+        seed = case.run.seed if given.seed is None else given.seed
+        return Lognormal(given.sigma, seed, given.median)
+    raise CaseError(f"a coefficient of form {type(given).__name__} is not known.")
+
+
+def make_initial(case: Case, grid: PatchGrid, name: str, given, trust: bool):
+    """The initial value of one field as a function of position."""
+    if isinstance(given, FileInitial):
+        return stored_field(grid, read_array(case, given.file, trust), f"initial.{name}")
+    if isinstance(given, RandomInitial):
+        seed = case.run.seed if given.seed is None else given.seed
+        mean = _of_position(case, given.mean, t=case.time.start)
+        return random_field(grid, given, mean, seed + sum(map(ord, name)))
+    return _of_position(case, given, t=case.time.start)
+
+
+def make_scheme(case: Case, problem: Problem, backend: Backend) -> Scheme:
+    """The patch scheme of a case."""
+    scheme, micro = case.scheme, case.time.micro
+    burst = None
+    if case.burst is not None:
+        given = case.burst
+        burst = Burst(
+            length=given.length,
+            heal=given.heal,
+            dt=given.dt or case.time.dt,
+            slope=given.slope,
+            extrapolate=given.extrapolate,
+            replicas=given.replicas,
+        )
+    if scheme.kind == "coupled":
+        phases = scheme.phases * (case.ndim if len(scheme.phases) == 1 else 1)
+        return CoupledScheme(
+            problem,
+            backend,
+            order=scheme.order,
+            kind=scheme.couple,
+            every=scheme.every,
+            phases=phases,
+            micro=micro,
+            dt=case.time.dt,
+            burst=burst,
+        )
+    if burst is None:
+        raise CaseError(f"`burst`: the `{scheme.kind}` scheme needs the length of its bursts.")
+    if scheme.kind == "flux":
+        if scheme.order == "spectral":
+            raise CaseError("`scheme.order`: the `flux` scheme has orders 2, 4, 6 and 8.")
+        return FluxScheme(problem, backend, burst, scheme.order, micro)
+    return BurstScheme(
+        problem,
+        backend,
+        burst,
+        order=scheme.order,
+        micro=micro,
+        edge=scheme.edge,
+        edge_rate=scheme.edge_rate,
+        lift=scheme.lift,
+        method=scheme.method,
+    )
+
+
+def make_projection(case: Case) -> Projection | None:
+    """The method that leaps, or None for micro-steps throughout."""
+    time = case.time
+    if time.projection == "none":
+        return None
+    return Projection(
+        time.projection, step=time.step, tol=time.tol, inner=time.inner, levels=time.levels
+    )
+
+
+def exact_values(case: Case, scheme: Scheme, t: float) -> Macro:
+    """The exact solution of a case through the functional of its scheme.
+
+    Args:
+        case: a case with an exact solution.
+        scheme: the scheme.
+        t: time.
+
+    Returns:
+        [member, field, *patch axes].
+    """
+    fields = scheme.problem.rule.fields
+    rows = []
+    for member, values in enumerate(case.member_values):
+        functions = exact_functions(case, fields, values)
+        rows.append(scheme.exact(functions, t)[member])
+    return np.stack(rows)
+
+
+def exact_functions(case: Case, fields, member) -> dict[str, Callable]:
+    """The exact solution of one member as functions of (x, [y, [z,]] t)."""
+    given = case.exact
+    if not isinstance(given, NamedSolution):
+        if given is None:
+            raise CaseError("`compare.exact` is missing.")
+        missing = sorted(set(fields) - set(given))
+        if missing:
+            raise CaseError(f"`compare.exact`: no solution is given for field `{missing[0]}`.")
+        return {name: _of_position(case, text, member) for name, text in given.items()}
+    solution = solutions.get(given.solution)
+    numbers = {k: v for k, v in case.numbers(member).items() if k in solution.parameters}
+    parameters = solution.complete({**numbers, **case.solution_parameters(member)})
+    lacking = sorted(set(fields) - set(solution.fields))
+    if lacking:
+        raise InputError(
+            f"`compare.exact`: solution `{given.solution}` gives {', '.join(solution.fields)}, but "
+            f"the rule also has the field `{lacking[0]}`."
+        )
+
+    def one(name):
+        return lambda *xt: solution.evaluate(xt[:-1], float(xt[-1]), **parameters)[name]
+
+    return {name: one(name) for name in fields}
+
+
+def _of_position(case: Case, text, member=None, t: float | None = None) -> Callable:
+    """A formula of the case as a function of (x, [y, [z,]] t), or of position alone at fixed t."""
+    formula, axes, numbers = case.formula(text), case.axes, case.numbers(member)
+
+    def at(*xt):
+        values = dict(zip((*axes, "t"), xt if t is None else (*xt, t), strict=True))
+        known = {**numbers, **values}
+        return formula(**{name: known[name] for name in formula.names})
+
+    return at

@@ -1,0 +1,191 @@
+"""Run a case and leave a directory of results."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from gpupatch._version import __version__
+from gpupatch.backends.select import get_backend
+from gpupatch.compare import full_domain_reference
+from gpupatch.errors import NonFiniteError
+from gpupatch.files.case import Case
+from gpupatch.files.output import SOLUTION, SolutionWriter
+from gpupatch.files.progress import Progress
+from gpupatch.files.report import REPORT, prepare_directory, write_report
+from gpupatch.run.build import Parts, build
+from gpupatch.simulation import FINISHED, INTERRUPTED, NON_FINITE, TERMINATED
+from gpupatch.simulation import Solution, result_layout, simulate
+
+PLOT = "plot.png"
+EXIT_CODES = {FINISHED: 0, NON_FINITE: NonFiniteError.exit_code, INTERRUPTED: 130, TERMINATED: 143}
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """What a run of a case came to.
+
+    Attributes:
+        directory: where the results are, or None for a dry run.
+        solution: the solution, or None for a dry run.
+        exit_code: 0, 3 (non-finite state), 130 (interrupted) or 143 (terminated).
+    """
+
+    directory: Path | None
+    solution: Solution | None
+    exit_code: int
+
+
+def run_case(
+    case: Case,
+    out: Path | str,
+    *,
+    backend: str | None = None,
+    overwrite: bool = False,
+    trust: bool = False,
+    quiet: bool = False,
+    dry_run: bool = False,
+) -> RunResult:
+    """Run a case and write `solution.nc`, `report.json` and `plot.png`.
+
+    Everything is built before anything is written, so that a mistake in the case leaves no trace.
+    A run that is interrupted, terminated or stops being finite leaves what it had.
+
+    Args:
+        case: the case.
+        out: directory of the results.
+        backend: where to compute, instead of what the case says.
+        overwrite: replace the results of an earlier run.
+        trust: accept a rule file and paths outside the case's directory.
+        quiet: say nothing.
+        dry_run: build everything, say what would be done, and stop.
+
+    Returns:
+        Directory, solution and exit code.
+
+    Raises:
+        GpupatchError: if the case cannot be run, or its results cannot be written.
+    """
+    say = (lambda text: None) if quiet else (lambda text: print(text, flush=True))
+    chosen, reason = get_backend(backend or case.run.backend)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(
+            f"gpupatch: warning: {message}", file=sys.stderr
+        )
+        parts = build(case, chosen, trust)
+        say(describe(case, parts, chosen.name, reason))
+        if dry_run:
+            return RunResult(None, None, 0)
+        directory = prepare_directory(out, overwrite)
+        files = [SOLUTION, REPORT, PLOT]
+        facts = {"title": case.title, "case": case.name, "order": str(case.scheme.order)}
+        about = about_run(case, chosen.name, reason, trust)
+        write_report(directory / REPORT, {**about, "status": "running", "files": files})
+        solution = _simulate(case, parts, directory, facts, quiet)
+    report = {**about, **solution.report, "files": files}
+    write_report(directory / REPORT, report)
+    _draw(directory)
+    say(outcome(solution, directory))
+    if solution.failure is not None:
+        print(f"gpupatch: error: {solution.failure}", file=sys.stderr)
+    return RunResult(directory, solution, EXIT_CODES[solution.status])
+
+
+def _simulate(case: Case, parts: Parts, directory: Path, facts: dict[str, Any], quiet: bool):
+    time, keep = case.time, case.output.patches
+    exact = parts.exact
+    if case.compare is not None and case.compare.full_domain:
+        exact = full_domain_reference(parts.scheme, parts.initial, time.start)
+    domain = [end for pair in case.grid.domain for end in pair]
+    facts = {**facts, "domain": domain}
+    layout = result_layout(parts.scheme, facts, keep, exact is not None)
+    writer = SolutionWriter(directory / SOLUTION, layout)
+    with writer, Progress(time.start, time.end, quiet=quiet) as progress:
+        return simulate(
+            parts.scheme,
+            parts.initial,
+            time.end,
+            start=time.start,
+            save=time.save if isinstance(time.save, int) else list(time.save),
+            projection=parts.projection,
+            exact=exact,
+            keep_micro=keep,
+            record=writer.append,
+            progress=progress.update,
+            attrs=facts,
+        )
+
+
+def _draw(directory: Path) -> None:
+    from gpupatch.plot import plot_run
+
+    plot_run(directory)
+
+
+def about_run(case: Case, backend: str, reason: str, trust: bool) -> dict[str, Any]:
+    """The part of a report that is known before the run: case, versions, machine."""
+    packages = ("numpy", "scipy", "numba", "sympy", "netCDF4", "xarray")
+    about: dict[str, Any] = {
+        "title": case.title,
+        "case": case.resolved(),
+        "versions": {
+            "gpupatch": __version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in packages},
+        },
+        "machine": {"system": platform.platform(), "processor": platform.machine()},
+        "backend": backend,
+        "backend_reason": reason,
+    }
+    if case.model.rule is not None:
+        about["rule_sha256"] = case.rule_file(trust=trust).sha256
+    return about
+
+
+def describe(case: Case, parts: Parts, backend: str, reason: str) -> str:
+    """What is about to be run, in a few lines."""
+    scheme, grid = parts.scheme, parts.scheme.problem.grid
+    patches = " x ".join(map(str, grid.patches))
+    sites = " x ".join(map(str, grid.n_sites))
+    memory = sum(8 * model.n_patches * model.coefficients[0].size for model in scheme.models)
+    memory += sum(8 * 8 * _size(model) for model in scheme.models)
+    lines = [
+        f"{case.title or case.name}: rule {scheme.problem.rule.name}, {scheme.kind} scheme of "
+        f"order {case.scheme.order}",
+        f"  {patches} patches of {sites} sites, {scheme.n_members} member(s), "
+        f"{100 * grid.fraction():.3g} % of space, about {memory / 1e6:.3g} MB",
+        f"  backend {backend}, {scheme.problem.dtype}: {reason}",
+    ]
+    return "\n".join(lines)
+
+
+def _size(model) -> int:
+    size = 1
+    for n in model.shape:
+        size *= n
+    return size
+
+
+def outcome(solution: Solution, directory: Path) -> str:
+    """What has come out, in a few lines."""
+    report = solution.report
+    lines = []
+    if "error" in report:
+        told = ", ".join(f"{name} {value:.3g}" for name, value in report["error"].items())
+        lines.append(f"error at t = {solution.times[-1]:g} (largest, {report['functional']}): {told}")
+    lines.append(
+        f"{report['cell_updates']:.3g} cell updates in {report['wall_seconds']:.3g} s; the full "
+        f"lattice would need {report['gain']:.3g} times as many"
+    )
+    if solution.status != FINISHED:
+        lines.append(f"{solution.status} at t = {solution.times[-1]:g}; results up to there")
+    lines.append(f"results in {directory}: {SOLUTION}, {REPORT}, {PLOT}")
+    return "\n".join(lines)
+
+
