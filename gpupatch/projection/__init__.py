@@ -3,6 +3,7 @@
 from gpupatch.projection.history import History, Statistics
 from gpupatch.projection.method import OPTIONS, Projection
 from gpupatch.projection.on_arrays import (
+    ArraySystem,
     MicroSimulator,
     OdeSystem,
     Trajectory,
@@ -13,6 +14,7 @@ from gpupatch.projection.system import System
 
 __all__ = [
     "OPTIONS",
+    "ArraySystem",
     "History",
     "MicroSimulator",
     "OdeSystem",

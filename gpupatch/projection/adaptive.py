@@ -116,11 +116,15 @@ def _first_step(
 ) -> float:
     """A first leap neither blind nor timid, from one Euler trial [HairerNorsettWanner1993]."""
     size_U, size_slope = system.error_norm(U, U, tol), system.error_norm(slope, U, tol)
+    if not np.isfinite(size_slope):
+        return span
     trial = 0.01 * size_U / size_slope if min(size_U, size_slope) > 1e-5 else 1e-6 * span
     trial = min(trial, span)
     ahead = system.axpy([(1.0, U), (direction * trial, slope)])
     there = system.slope(t + direction * trial, ahead)
     bend = system.error_norm(system.axpy([(1.0, there), (-1.0, slope)]), U, tol) / trial
+    if not np.isfinite(bend):
+        return trial
     largest = max(size_slope, bend)
     guess = (0.01 / largest) ** (1 / order) if largest > 1e-15 else span
     return min(100 * trial, guess, span)

@@ -19,6 +19,7 @@ Source: the methods [LeeGear2007], [LafitteLejonSamaey2016]; the coefficients ar
 import numpy as np
 
 from gpupatch.arrays import Handle
+from gpupatch.errors import SchemeError
 from gpupatch.projection.oracle import leap_along
 from gpupatch.projection.system import System, simulate
 from gpupatch.projection.tableaux import Tableau
@@ -26,6 +27,8 @@ from gpupatch.projection.tableaux import Tableau
 SHORTEST_LEAP = {2: 2.5, 4: 5.0}
 """Order: leap, in bursts, up to which everything is simulated. A longer one has its first stage
 launched at t_a or later, and saves more than it costs."""
+SHORTEST_BACKWARD_LEAP = 10.0
+"""Leap backwards, in bursts, from which on the coefficients stay moderate."""
 
 
 def projective_runge_kutta(system: System, order: int, t: float, U: Handle, leap: float) -> Handle:
@@ -41,8 +44,16 @@ def projective_runge_kutta(system: System, order: int, t: float, U: Handle, leap
 
     Returns:
         State at ``t + leap``.
+
+    Raises:
+        SchemeError: if a leap backwards is not much longer than its bursts.
     """
     burst = system.burst_length
+    if -SHORTEST_BACKWARD_LEAP * burst < leap < 0:
+        raise SchemeError(
+            f"`prk{order}` was asked to leap back over {-leap:.6g} with bursts of {burst:.6g} that "
+            f"run forwards. Use a `step` of at least {SHORTEST_BACKWARD_LEAP:g} bursts."
+        )
     if 0 < leap <= SHORTEST_LEAP[order] * burst:
         return simulate(system, t, U, leap)
     anchor, slope = system.burst(t, U)
@@ -73,8 +84,8 @@ def anchored_tableau(order: int, theta: float) -> Tableau:
 
     Args:
         order: 2 or 4.
-        theta: length of the burst over D; at most 2/3 for order 2 and 1/4 for order 4, negative for
-            backward leaps.
+        theta: length of the burst over D; at most 2/3 for order 2 and 1/4 for order 4, negative
+            (at least -1/11) for leaps backwards.
     """
     if order == 2:
         c = 2 / 3

@@ -88,6 +88,9 @@ class MicroSimulator(ArraySystem):
     method to first order in it. The slope at the base time is that of the polynomial of degree
     `degree` that fits the healed samples best, extrapolated back.
 
+    Differences magnify round-off by one over the spacing of the samples. A system that knows the
+    rate of its micro-model had better return that at the end of its bursts.
+
     Attributes:
         simulate: called as ``simulate(t, u, length)``; returns the sampled times and states,
             shapes [sample] and [sample, ...], the last sample at ``t + length``.

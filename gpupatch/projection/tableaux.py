@@ -58,13 +58,17 @@ BS32 = Tableau(
 """Third order with an embedded second [BogackiShampine1989]."""
 
 RK43 = Tableau(
-    a=(*RK4.a, RK4.b),
-    b=(*RK4.b, 0.0),
-    c=(*RK4.c, 1.0),
+    a=((), (1 / 3,), (-1 / 3, 1.0), (1.0, -1.0, 1.0), (1 / 8, 3 / 8, 3 / 8, 1 / 8)),
+    b=(1 / 8, 3 / 8, 3 / 8, 1 / 8, 0.0),
+    c=(0.0, 1 / 3, 2 / 3, 1.0, 1.0),
     order=4,
-    b_low=(1 / 6, 1 / 3, 1 / 3, 1 / 15, 1 / 10),
+    b_low=(1 / 12, 1 / 2, 1 / 4, 0.0, 1 / 6),
 )
-"""The classical method; the slope at its end gives an embedded third order."""
+"""The 3/8 rule; the slope at its end gives an embedded third order [HairerNorsettWanner1993].
+
+The classical method would not do: its only embedded third order is blind to the error that comes
+from explicit time dependence.
+"""
 
 DP54 = Tableau(
     a=(
