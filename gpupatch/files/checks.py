@@ -33,11 +33,10 @@ from gpupatch.files.schema import (
     Time,
 )
 from gpupatch.files.values import Section, shape
+from gpupatch.projection import OPTIONS
 
 AXES = ("x", "y", "z")
-ORACLE = ("euler", "rk2", "rk4", "ab2", "ab3", "ab4", "adaptive")
-MEASURED = (*ORACLE, "prk2", "prk4")
-STEPPED = ("pfe", "telescopic")
+_NO_BURST = ("none", "pfe", "telescopic")
 _RESERVED = (*AXES, "t", "dx", "dy", "dz")
 _ONLY_FOR = {
     "couple": ("coupled",),
@@ -170,24 +169,21 @@ def _sites(grid: Grid, scheme: Scheme) -> Iterator[Mistake]:
 
 
 def _bursts(scheme: Scheme, burst: Burst | None, time: Time) -> Iterator[Mistake]:
+    bursting = ", ".join(name for name in OPTIONS if name not in _NO_BURST)
     if scheme.kind != "coupled":
         if burst is None:
             yield Mistake("burst", f"scheme.kind = {scheme.kind!r} needs this section: its length.")
-        if time.projection not in MEASURED:
+        if time.projection in _NO_BURST:
             yield Mistake(
                 "time.projection",
                 f"found {time.projection!r}; scheme.kind = {scheme.kind!r} leaps with one of "
-                f"{', '.join(MEASURED)}.",
+                f"{bursting}.",
             )
-    elif time.projection in MEASURED and burst is None:
-        yield Mistake(
-            "burst", f"time.projection = {time.projection!r} needs this section: its length."
-        )
-    elif time.projection not in MEASURED and burst is not None:
+    elif burst is not None and time.projection in _NO_BURST:
         yield Mistake(
             "burst",
             f"this has no effect with time.projection = {time.projection!r} in a coupled scheme; "
-            f"it is for {', '.join(MEASURED)}.",
+            f"it is for {bursting}.",
         )
 
 
@@ -209,21 +205,18 @@ def _time(time: Time) -> Iterator[Mistake]:
         inside = all(time.start <= t <= time.end for t in time.save)
         if not inside or any(b <= a for a, b in zip(time.save, time.save[1:], strict=False)):
             yield Mistake("time.save", "the times must rise and lie between `start` and `end`.")
-    if time.projection not in ("none", "adaptive") and time.step is None:
+    read = () if time.projection == "none" else OPTIONS[time.projection]
+    needed = "step" in read and time.projection not in ("adaptive", "implicit")
+    if needed and time.step is None:
         yield Mistake(
             "time.step", f"projection = {time.projection!r} needs it: the time of a leap."
         )
-    for key, kinds in (
-        ("step", (*MEASURED, *STEPPED)),
-        ("inner", STEPPED),
-        ("levels", ("telescopic",)),
-        ("tol", ("adaptive",)),
-    ):
-        if getattr(time, key) is not None and time.projection not in kinds:
+    for key in ("step", "inner", "levels", "tol"):
+        if getattr(time, key) is not None and key not in read:
+            readers = ", ".join(name for name in OPTIONS if name != "none" and key in OPTIONS[name])
             yield Mistake(
                 f"time.{key}",
-                f"this has no effect with projection = {time.projection!r}; it is for "
-                f"{', '.join(kinds)}.",
+                f"this has no effect with projection = {time.projection!r}; it is for {readers}.",
             )
 
 

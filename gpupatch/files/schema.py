@@ -172,10 +172,11 @@ class Time(Section):
         micro: time-stepper of the micro-simulator.
         dt: micro time step; from the stability of the rule when absent.
         projection: how the coarse values leap over the time between bursts.
-        step: time of one leap; the first one when adaptive.
-        inner: damping micro-steps before each leap of `pfe` and `telescopic`.
+        step: time of one leap; the first one when `adaptive` or `implicit`.
+        inner: damping micro-steps before each leap of `pfe` and `telescopic`; micro-steps per
+            burst of `prk2` and `prk4` in a coupled scheme without `[burst]`.
         levels: nested levels of `telescopic`.
-        tol: error allowed per adaptive leap, same units as the fields.
+        tol: relative error allowed per leap when `adaptive` or `implicit`.
         save: number of equally spaced times that are kept, both ends included; or the times.
     """
 
@@ -184,8 +185,8 @@ class Time(Section):
     micro: Literal["euler", "ssprk2", "ssprk3", "rk4", "verlet", "leapfrog"] = "rk4"
     dt: Positive | None = None
     projection: Literal[
-        "none", "euler", "rk2", "rk4", "ab2", "ab3", "ab4", "adaptive", "pfe", "prk2", "prk4",
-        "telescopic",
+        "none", "euler", "rk2", "rk4", "ab2", "ab3", "ab4", "adaptive", "implicit", "prk2",
+        "prk4", "pfe", "telescopic",
     ] = "none"  # fmt: skip
     step: Positive | None = None
     inner: Count | None = None

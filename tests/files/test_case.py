@@ -1,12 +1,15 @@
 """Case files: what they mean, and how every mistake in them is told."""
 
 import re
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpupatch.burst import EDGES, ESTIMATORS, STEPPERS
+from gpupatch.coupling import KINDS
 from gpupatch.errors import CaseError
 from gpupatch.files.builtin import builtin_names, builtin_summary
 from gpupatch.files.case import Case, load_case, parse_case
@@ -19,8 +22,10 @@ from gpupatch.files.forms import (
     RandomCoefficient,
     RandomInitial,
 )
-from gpupatch.files.schema import Burst, NamedSolution, Scheme
+from gpupatch.files.schema import Burst, NamedSolution, Scheme, Time
 from gpupatch.files.toml import dump_toml, read_toml, set_entry
+from gpupatch.projection import OPTIONS
+from gpupatch.scheme.burst import LIFTS, METHODS
 
 HEAT = """
 title = "heat"
@@ -258,7 +263,7 @@ def test_a_mistake_in_a_shorthand_boundary_is_listed_once_where_it_was_written()
         (["scheme.kind=burst", "scheme.couple=edgy"], "scheme.couple: this has no effect"),
         (["burst.length=1"], "burst: this has no effect with time.projection = 'none'"),
         (["burst={}"], "burst.length: this key is needed, but missing"),
-        (["time.projection=rk4", "time.step=1"], "burst: time.projection = 'rk4' needs"),
+        (["time.projection=pfe", "time.step=1", "burst.length=1"], "burst: this has no effect"),
         (["time.projection=pfe"], "time.step: projection = 'pfe' needs it"),
         (["time.step=0.1"], "time.step: this has no effect with projection = 'none'"),
         (["time.tol=0.1"], "time.tol: this has no effect"),
@@ -459,3 +464,19 @@ def test_set_takes_toml_values_and_bare_words():
 def test_a_faulty_set_is_refused(assignment, told):
     with pytest.raises(CaseError, match=told):
         heat(assignment)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "offered"),
+    [
+        (Time, "micro", STEPPERS),
+        (Time, "projection", tuple(OPTIONS)),
+        (Burst, "slope", ESTIMATORS),
+        (Scheme, "couple", KINDS),
+        (Scheme, "edge", EDGES),
+        (Scheme, "lift", LIFTS),
+        (Scheme, "method", METHODS),
+    ],
+)
+def test_a_choice_lists_what_the_parts_offer(section, key, offered):
+    assert set(get_args(section.model_fields[key].annotation)) == set(offered)
