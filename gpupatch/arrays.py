@@ -1,8 +1,8 @@
 """The two shapes of gpupatch, and what a backend must be able to do with them.
 
-    Macro   [member, field, *patch axes]     coarse values, float64, on the host
-    Micro   [patch, field, *sites]           all patches in one batch, sites last, C order;
-                                             patch = members x patch axes, flattened
+Macro   [member, field, *patch axes]     coarse values, float64, on the host
+Micro   [patch, field, *sites]           all patches in one batch, sites last, C order;
+patch = members x patch axes, flattened
 
 """
 
@@ -54,8 +54,13 @@ class Kernels(Protocol):
         """sum_k weight_k state_k, as a new state."""
         ...
 
-    def couple(self, coupling: Coupling, u: Handle, t: float) -> None:
-        """Overwrite the edge sites of every patch from the patches around it."""
+    def couple(
+        self, coupling: Coupling, u: Handle, t: float, rate_over: float | None = None
+    ) -> None:
+        """Overwrite the edge sites of every patch from the patches around it.
+
+        With `rate_over`, `u` is a rate of change and boundary values are differenced over it.
+        """
         ...
 
     def rate(self, u: Handle, t: float) -> Handle:
@@ -63,17 +68,42 @@ class Kernels(Protocol):
         ...
 
     def advance(
-        self, coupling: Coupling, u: Handle, t: float, dt: float, n_steps: int, stepper: str
+        self,
+        coupling: Coupling,
+        u: Handle,
+        t: float,
+        dt: float,
+        n_steps: int,
+        stepper: str,
+        every: int = 1,
+        stream: int = 0,
     ) -> None:
-        """Take micro-steps in place, coupling the patches before every rate evaluation."""
+        """Take micro-steps in place, coupling the patches before every rate evaluation.
+
+        With `every` > 1 the patches are coupled every so many steps and their edges move linearly
+        in between. `stream` sets the random numbers of this call apart.
+        """
         ...
 
-    def lift(self, lifting: Lifting, U: Macro) -> Handle:
-        """Reconstruct the sites of every patch from coarse values."""
+    def lift(self, lifting: Lifting, extended: Macro) -> Handle:
+        """Reconstruct the sites of every patch from extended coarse values."""
         ...
 
-    def burst(self, u: Handle, plan: BurstPlan, t: float) -> NDArray[np.float64]:
-        """Run every patch on its own for one burst, in place; returns the restricted samples."""
+    def burst(
+        self, u: Handle, plan: BurstPlan, t: float, edge_rate: Micro | None = None
+    ) -> NDArray[np.float64]:
+        """Run every patch on its own for one burst, in place; [q, patch, field] samples."""
+        ...
+
+    def lift_burst_restrict(
+        self,
+        lifting: Lifting,
+        extended: Macro,
+        plan: BurstPlan,
+        t: float,
+        edge_rate: Macro | None = None,
+    ) -> NDArray[np.float64]:
+        """The three acts in one pass: coarse values in, coarse samples out."""
         ...
 
     def restrict(self, restriction: Restriction, u: Handle) -> NDArray[np.float64]:

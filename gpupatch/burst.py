@@ -1,14 +1,17 @@
-"""The act "burst": how the patches are run for a short time, and what is read off while they run."""
+"""The act "burst": how patches are run for a short time, and what is read off meanwhile."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.errors import SchemeError
-from gpupatch.restriction import Restriction
+
+if TYPE_CHECKING:
+    from gpupatch.restriction import Restriction
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,16 +44,19 @@ class FullDomain:
             patches=[1] * grid.ndim,
             sites=sites,
             dx=grid.spacing,
-            boundary=[
-                "periodic" if grid.periodic(a) else grid.faces(a) for a in range(grid.ndim)
-            ],
+            boundary=["periodic" if grid.periodic(a) else grid.faces(a) for a in range(grid.ndim)],
             offset=offsets,
             edges=grid.edges,
             edgy=True,
             allow_overlap=True,
         )
         self.scheme = CoupledScheme(
-            dataclasses.replace(problem, grid=whole), backend, "spectral", "edgy", micro=micro, dt=dt
+            dataclasses.replace(problem, grid=whole),
+            backend,
+            "spectral",
+            "edgy",
+            micro=micro,
+            dt=dt,
         )
 
     def patches(self, u) -> Micro:

@@ -171,9 +171,7 @@ class PatchGrid:
         gaps = []
         for axis, X in enumerate(self.centres):
             lattice = self.periodic(axis) or self.cells or len(X) == 1
-            gaps.append(
-                self._length(axis) / len(X) if lattice else (X[-1] - X[0]) / (len(X) - 1)
-            )
+            gaps.append(self._length(axis) / len(X) if lattice else (X[-1] - X[0]) / (len(X) - 1))
         return tuple(float(g) for g in gaps)
 
     @functools.cached_property

@@ -31,7 +31,9 @@ class Restriction:
 
 def core_mean(grid: PatchGrid) -> Restriction:
     """The plain mean over the core: weight 1/n on each of its n sites."""
-    return Restriction(tuple(_box(n, c) for n, c in zip(grid.n_sites, grid.core_sites, strict=True)))
+    return Restriction(
+        tuple(_box(n, c) for n, c in zip(grid.n_sites, grid.core_sites, strict=True))
+    )
 
 
 def centre_value(grid: PatchGrid) -> Restriction:

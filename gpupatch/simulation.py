@@ -207,9 +207,7 @@ def simulate(
     seconds = time.perf_counter() - began
     layout = run.layout(dict(attrs or {}))
     report = run.report(start, end, seconds, status, failure)
-    return Solution(
-        layout, run.times, run.coarse, run.micro, run.exact, status, report, failure
-    )
+    return Solution(layout, run.times, run.coarse, run.micro, run.exact, status, report, failure)
 
 
 class _Run:
@@ -327,9 +325,9 @@ class _Run:
         """What the run cost and how accurate it was."""
         scheme, grid = self.scheme, self.scheme.problem.grid
         simulated = scheme.micro_time
-        lattice = np.prod([
-            (hi - lo) / d for (lo, hi), d in zip(grid.domain, grid.spacing, strict=True)
-        ])
+        lattice = np.prod(
+            [(hi - lo) / d for (lo, hi), d in zip(grid.domain, grid.spacing, strict=True)]
+        )
         stages = scheme.cell_updates / max(1.0, scheme.micro_steps * scheme.cells)
         reached = self.times[-1] - start
         dt = simulated / scheme.micro_steps if scheme.micro_steps else float("nan")
@@ -361,9 +359,7 @@ class _Run:
         if self.exact:
             difference = np.abs(self.coarse[-1] - self.exact[-1])
             names = scheme.problem.rule.fields
-            report["error"] = {
-                name: float(difference[:, k].max()) for k, name in enumerate(names)
-            }
+            report["error"] = {name: float(difference[:, k].max()) for k, name in enumerate(names)}
         return report
 
 

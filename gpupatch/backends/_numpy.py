@@ -205,7 +205,7 @@ class NumpyKernels:
             u += self.dtype.type(dt * weight) * slope
 
     def _verlet(self, u, t, dt, settle):
-        """v += dt/2 f(u); u += dt v; v += dt/2 f(u)."""
+        """V += dt/2 f(u); u += dt v; v += dt/2 f(u)."""
         names = self.model.rule.fields
         pairs = [(names.index(x), names.index(v)) for x, v in self.model.rule.second_order]
         inside = self.model.inside

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.arrays import Macro, Micro
-from gpupatch.coupling import SPECTRAL, check_order, need_patches
 from gpupatch.grid import Face, PatchGrid
+from gpupatch.stencil import SPECTRAL, check_order, need_patches
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +91,15 @@ class Lifting:
             points = np.meshgrid(*X, indexing="ij")
             for index, name in enumerate(self.fields):
                 view = ghosts[:, index][(slice(None), *inner)]
-                view[(slice(None), *(slice(None) if a != axis else slice(side, side + 1)
-                                     for a in range(grid.ndim)))] = face.of(name).value(points, t)
+                view[
+                    (
+                        slice(None),
+                        *(
+                            slice(None) if a != axis else slice(side, side + 1)
+                            for a in range(grid.ndim)
+                        ),
+                    )
+                ] = face.of(name).value(points, t)
         for a in range(axis):
             extension = self.axes[a].extension
             if extension is not None:
@@ -117,10 +124,11 @@ def reconstruct(lifting: Lifting, extended: Macro) -> Micro:
     u, ndim = extended, len(lifting.axes)
     for axis, part in enumerate(lifting.axes):
         gathered = np.take(u, part.nodes, axis=2 + axis)
-        u = np.einsum("...pk,psk->...ps", np.moveaxis(gathered, (2 + axis, 3 + axis), (-2, -1)),
-                      part.weights)
+        u = np.einsum(
+            "...pk,psk->...ps", np.moveaxis(gathered, (2 + axis, 3 + axis), (-2, -1)), part.weights
+        )
         u = np.moveaxis(u, -2, 2 + axis)
-    members, fields = u.shape[:2]
+    fields = u.shape[1]
     u = np.moveaxis(u, 1, 1 + ndim)
     return np.ascontiguousarray(u.reshape(-1, fields, *u.shape[2 + ndim :]))
 
@@ -144,7 +152,7 @@ def core_lifting(grid: PatchGrid, fields: tuple[str, ...], order: int | str) -> 
     Raises:
         SchemeError: if the grid has fewer patches than the stencil reads.
 
-    Source: METHOD of average-exact weights, Roberts and Kevrekidis (2007), section 3
+    Source: the average-exact variant of Roberts and Kevrekidis (2007), section 3
     [RobertsKevrekidis2007].
     """
     check_order(order)

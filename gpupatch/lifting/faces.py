@@ -13,10 +13,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.coupling import check_order, need_patches
 from gpupatch.errors import SchemeError
 from gpupatch.grid import PatchGrid
 from gpupatch.lifting.cores import AxisLifting, Lifting, condition_row
+from gpupatch.stencil import check_order, need_patches
 
 
 def face_centres(grid: PatchGrid, axis: int) -> tuple[NDArray[np.float64], ...]:
@@ -38,9 +38,7 @@ def face_centres(grid: PatchGrid, axis: int) -> tuple[NDArray[np.float64], ...]:
     return tuple(centres)
 
 
-def face_lifting(
-    grid: PatchGrid, fields: tuple[str, ...], order: int | str, axis: int
-) -> Lifting:
+def face_lifting(grid: PatchGrid, fields: tuple[str, ...], order: int | str, axis: int) -> Lifting:
     """Reconstruct the patches on the faces across one axis.
 
     Order 2: U_f = (U_j + U_j+1)/2, G = (U_j+1 - U_j)/H. Order 4:

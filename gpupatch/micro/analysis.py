@@ -36,7 +36,7 @@ class Derivatives:
 
 @functools.lru_cache(maxsize=256)
 def derivatives(rule: Rule) -> Derivatives:
-    """d rate_f / d u_g[offset] of a rule, as expressions."""
+    """D rate_f / d u_g[offset] of a rule, as expressions."""
     entries, expressions = [], []
     for f, rate in enumerate(rule.rates):
         for access in rule.accesses:
@@ -60,9 +60,7 @@ def _uniform_symbol(rule: Rule):
         else:
             flat[access.symbol] = arrays[rule.coefficient_arrays.index((access.name, access.face))]
     known = derivatives(rule)
-    scalars = sorted(
-        {s for e in known.expressions for s in e.free_symbols} - set(flat), key=str
-    )
+    scalars = sorted({s for e in known.expressions for s in e.free_symbols} - set(flat), key=str)
     uniform = [expression.subs(flat) for expression in known.expressions]
     compiled = sp.lambdify([*fields, *arrays, *scalars], uniform, "numpy")
     return compiled, [s.name for s in scalars]

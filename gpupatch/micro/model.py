@@ -91,9 +91,7 @@ class MicroModel:
         for column, name in enumerate(rule.parameters):
             one = self.parameters[:, column]
             same = bool(np.all(one == one[0]))
-            values[name] = (
-                float(one[0]) if same else per_patch[:, column].reshape(-1, *(1,) * ndim)
-            )
+            values[name] = float(one[0]) if same else per_patch[:, column].reshape(-1, *(1,) * ndim)
         for index, (name, face) in enumerate(rule.coefficient_arrays):
             array = self.coefficients[:, index]
             if any(name == mask_name(field) for field in rule.parity):

@@ -57,9 +57,7 @@ class Rule:
     @functools.cached_property
     def recorded(self) -> Trace:
         """The function run once on symbols, outputs as it returned them."""
-        scalars = [
-            name for name in self.arguments if name not in self.fields + self.coefficients
-        ]
+        scalars = [name for name in self.arguments if name not in self.fields + self.coefficients]
         result = trace(self.function, self.fields, self.coefficients, scalars)
         self._check_outputs(result)
         return result

@@ -256,7 +256,7 @@ def scalar_symbol(name: str) -> sp.Symbol:
     return sp.Symbol(name, real=True, positive=True if name in SPACINGS else None)
 
 
-def trace(function: Callable, fields, coefficients, scalars) -> Trace:
+def trace(function: Callable, fields, coefficients, scalars, ndim: int | None = None) -> Trace:
     """Call `function` on symbols.
 
     Args:
@@ -264,6 +264,7 @@ def trace(function: Callable, fields, coefficients, scalars) -> Trace:
         fields: names of the arguments that are fields.
         coefficients: names of the arguments that are coefficients.
         scalars: names of the arguments that are numbers.
+        ndim: number of space dimensions if it is known; the function may then read no field.
 
     Returns:
         The recorded expressions.
@@ -281,9 +282,9 @@ def trace(function: Callable, fields, coefficients, scalars) -> Trace:
         outputs = tuple(symbolic(value) for value in flatten(result))
     except Exception as error:
         raise RuleError(f"rule `{function.__name__}`: {error}{quote(function, error)}") from error
-    if not any(access.kind == "field" for access in accesses):
+    if ndim is None and not any(access.kind == "field" for access in accesses):
         raise RuleError(f"rule `{function.__name__}` never reads a field such as `{fields[0]}[0]`.")
-    dimensions = {len(access.offset) for access in accesses}
+    dimensions = {len(access.offset) for access in accesses} | ({ndim} if ndim else set())
     if len(dimensions) > 1:
         found = ", ".join(sorted(str(access) for access in accesses))
         raise RuleError(f"rule `{function.__name__}` mixes dimensions: it reads {found}.")

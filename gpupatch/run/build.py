@@ -71,8 +71,7 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
         grid=grid,
         parameters=case.numbers(),
         coefficients={
-            name: make_coefficient(case, given, trust)
-            for name, given in case.coefficients.items()
+            name: make_coefficient(case, given, trust) for name, given in case.coefficients.items()
         },
         members=case.members,
         dtype=case.run.dtype,

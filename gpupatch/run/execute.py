@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import sys
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,8 +19,15 @@ from gpupatch.files.output import SOLUTION, SolutionWriter
 from gpupatch.files.progress import Progress
 from gpupatch.files.report import REPORT, prepare_directory, write_report
 from gpupatch.run.build import Parts, build
-from gpupatch.simulation import FINISHED, INTERRUPTED, NON_FINITE, TERMINATED
-from gpupatch.simulation import Solution, result_layout, simulate
+from gpupatch.simulation import (
+    FINISHED,
+    INTERRUPTED,
+    NON_FINITE,
+    TERMINATED,
+    Solution,
+    result_layout,
+    simulate,
+)
 
 PLOT = "plot.png"
 EXIT_CODES = {FINISHED: 0, NON_FINITE: NonFiniteError.exit_code, INTERRUPTED: 130, TERMINATED: 143}
@@ -178,7 +184,9 @@ def outcome(solution: Solution, directory: Path) -> str:
     lines = []
     if "error" in report:
         told = ", ".join(f"{name} {value:.3g}" for name, value in report["error"].items())
-        lines.append(f"error at t = {solution.times[-1]:g} (largest, {report['functional']}): {told}")
+        lines.append(
+            f"error at t = {solution.times[-1]:g} (largest, {report['functional']}): {told}"
+        )
     lines.append(
         f"{report['cell_updates']:.3g} cell updates in {report['wall_seconds']:.3g} s; the full "
         f"lattice would need {report['gain']:.3g} times as many"
@@ -187,5 +195,3 @@ def outcome(solution: Solution, directory: Path) -> str:
         lines.append(f"{solution.status} at t = {solution.times[-1]:g}; results up to there")
     lines.append(f"results in {directory}: {SOLUTION}, {REPORT}, {PLOT}")
     return "\n".join(lines)
-
-

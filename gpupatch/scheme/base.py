@@ -188,7 +188,9 @@ class MeasuringScheme(PatchScheme):
         and Jaeger (1959), section 2.5 [CarslawJaeger1959].
         """
         grid, length = self.problem.grid, self.burst_spec.length
-        mean = model.coefficients.mean(axis=tuple(a for a in range(model.coefficients.ndim) if a != 1))
+        mean = model.coefficients.mean(
+            axis=tuple(a for a in range(model.coefficients.ndim) if a != 1)
+        )
         averaged = _with_coefficients(model, mean)
         extremes = self.problem.extremes(values)
         D = analysis.diffusivity(averaged, extremes, t)

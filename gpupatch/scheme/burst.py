@@ -49,8 +49,8 @@ class BurstScheme(MeasuringScheme):
     Raises:
         SchemeError: if the parts do not fit together, or the buffers cannot protect the core.
 
-    Source: Samaey, Kevrekidis and Roose (2006), section 2 [SamaeyKevrekidisRoose2006]; METHOD of
-    extrapolating the slope to the base time: Gear and Kevrekidis (2003) [GearKevrekidis2003].
+    Source: Samaey, Kevrekidis and Roose (2006), section 2, for patch dynamics with buffers; Gear
+    and Kevrekidis (2003) for the leap [SamaeyKevrekidisRoose2006, GearKevrekidis2003].
     """
 
     kind = "burst"
@@ -107,7 +107,7 @@ class BurstScheme(MeasuringScheme):
         Returns:
             Same shape as `U`, in units of U per time.
         """
-        return self._run(t, U, 0)[0]
+        return self._run(t, U)[0]
 
     def burst(self, t: float, U: Macro) -> tuple[Macro, Macro]:
         """Coarse values after one burst, and the slope at its end.
@@ -119,15 +119,15 @@ class BurstScheme(MeasuringScheme):
         Returns:
             U and dU/dt at ``t + burst_length``.
         """
-        slope, end, at_end = self._run(t, U, 1)
-        return end, at_end
+        _, end, slope_at_end = self._run(t, U)
+        return end, slope_at_end
 
     @property
     def burst_length(self) -> float:
         """Model time of one burst."""
         return self.burst_spec.length
 
-    def _run(self, t: float, U: Macro, which: int) -> list[Macro]:
+    def _run(self, t: float, U: Macro) -> list[Macro]:
         extended = self.lifting.extended(U, t)
         if not self._healing_checked:
             self.check_healing(self.model, self.kernels, U, t)
@@ -192,8 +192,10 @@ class BurstScheme(MeasuringScheme):
         flat = u.reshape(len(u), -1)
         n_fields = len(self.problem.rule.fields)
         one = len(rows) == 1
-        values = np.einsum("pqfs,ps->qpf", rows, flat) if not one else (
-            np.einsum("qfs,ps->qpf", rows[0], flat)
+        values = (
+            np.einsum("pqfs,ps->qpf", rows, flat)
+            if not one
+            else (np.einsum("qfs,ps->qpf", rows[0], flat))
         )
         return values + np.moveaxis(constant, 1, 0).reshape(len(values), -1, n_fields)
 
@@ -213,8 +215,12 @@ class BurstScheme(MeasuringScheme):
         if self.lift == "projection" and self.problem.dtype == "float32":
             raise SchemeError("`lift = 'projection'` keeps the micro state: run it in float64.")
         if self.method == "propagator" and (
-            not rule.linear or rule.time_dependent or rule.noise or self.edge != "dirichlet"
-            or self.edge_rate or self.lift != "polynomial"
+            not rule.linear
+            or rule.time_dependent
+            or rule.noise
+            or self.edge != "dirichlet"
+            or self.edge_rate
+            or self.lift != "polynomial"
         ):
             raise SchemeError(
                 "`method = 'propagator'` is for linear rules without explicit time or noise, with "

@@ -1,4 +1,4 @@
-"""The `coupled` scheme: the micro field in all patches is the state, edges follow the neighbours."""
+"""The `coupled` scheme: the state is the micro field, edges follow the neighbours."""
 
 from __future__ import annotations
 
@@ -145,9 +145,7 @@ class CoupledScheme(PatchScheme):
         Returns:
             The state at ``t + n_steps dt``.
         """
-        self.kernels.advance(
-            self.coupling, u, t, dt, n_steps, self.micro, self.every, self._stream
-        )
+        self.kernels.advance(self.coupling, u, t, dt, n_steps, self.micro, self.every, self._stream)
         self._stream += 1
         self.count(n_steps, dt)
         return u
@@ -226,7 +224,11 @@ class CoupledScheme(PatchScheme):
 
         scale = float(np.abs(J.diagonal()).max())
         values = linalg.eigs(
-            J.tocsc(), k=k, sigma=1e-6 * scale, which="LM", return_eigenvectors=False,
+            J.tocsc(),
+            k=k,
+            sigma=1e-6 * scale,
+            which="LM",
+            return_eigenvectors=False,
             v0=np.random.default_rng(0).normal(size=J.shape[0]),
         )
         return values[np.argsort(np.abs(values))]
@@ -273,9 +275,7 @@ class CoupledScheme(PatchScheme):
                     columns.append(read.ravel())
                     data.append(factor.ravel().copy())
                 if plan.fills is not None:
-                    self._fill_rows(
-                        index, plan, side, layer, axis, (rows, columns, data)
-                    )
+                    self._fill_rows(index, plan, side, layer, axis, (rows, columns, data))
         r, c, d = np.concatenate(rows), np.concatenate(columns), np.concatenate(data)
         inside = np.setdiff1d(index.ravel(), r)
         r, c = np.concatenate([r, inside]), np.concatenate([c, inside])

@@ -121,7 +121,9 @@ class FluxScheme(MeasuringScheme):
             flux, source = self.measure(t, U, axis)
             periodic = grid.periodic(axis)
             high = flux if periodic else np.delete(flux, 0, axis=2 + axis)
-            low = np.roll(flux, 1, axis=2 + axis) if periodic else np.delete(flux, -1, axis=2 + axis)
+            low = (
+                np.roll(flux, 1, axis=2 + axis) if periodic else np.delete(flux, -1, axis=2 + axis)
+            )
             total -= (high - low) / grid.gap[axis]
             if source is not None:
                 total += self._to_cells(source, axis) / grid.ndim
@@ -140,7 +142,7 @@ class FluxScheme(MeasuringScheme):
         slope = self.slope(t, U)
         return U + self.burst_length * slope, slope
 
-    def measure(self, t: float, U: Macro, axis: int):
+    def measure(self, t: float, U: Macro, axis: int) -> tuple[Macro, Macro | None]:
         """Fluxes through the faces across one axis, and sources near them.
 
         Args:
@@ -160,24 +162,25 @@ class FluxScheme(MeasuringScheme):
         weights = mean_weights(self.burst_spec, n_steps, dt)[:, None]
         self._stream += 1
         extended = lifting.extended(U, t)
-        found: list[NDArray[np.float64] | None] = []
-        for what in (axis, SOURCE):
-            if what == SOURCE and not self._has_source:
-                found.append(None)
-                continue
-            where = self.restrictions[axis] if what == axis else core_mean(self.problem.grid)
+
+        def measured(what: int, where: Restriction) -> Macro:
             plan = BurstPlan(
                 self.micro, dt, n_steps, where, weights, flux_axis=what, stream=self._stream
             )
             out = kernels.lift_burst_restrict(lifting, extended, plan, t)[0]
-            shaped = out.reshape(self.n_members, *(len(X) for X in lifting.centres), -1)
-            found.append(np.moveaxis(shaped, -1, 1))
             self.count(n_steps, dt)
-        return found[0], found[1]
+            shaped = out.reshape(self.n_members, *(len(X) for X in lifting.centres), -1)
+            return np.moveaxis(shaped, -1, 1)
+
+        flux = measured(axis, self.restrictions[axis])
+        source = measured(SOURCE, core_mean(self.problem.grid)) if self._has_source else None
+        return flux, source
 
     def _to_cells(self, source, axis: int):
         nodes, weights = self.cell_weights[axis]
-        gathered = np.moveaxis(np.take(source, nodes, axis=2 + axis), (2 + axis, 3 + axis), (-2, -1))
+        gathered = np.moveaxis(
+            np.take(source, nodes, axis=2 + axis), (2 + axis, 3 + axis), (-2, -1)
+        )
         return np.moveaxis(np.einsum("...ck,ck->...c", gathered, weights), -1, 2 + axis)
 
 

@@ -137,9 +137,7 @@ class Problem:
         missing = [name for name in fields if name not in functions]
         if missing:
             raise SchemeError(f"field `{missing[0]}` has no initial value. Give one for {fields}.")
-        places = Places(
-            grid.origins(centres), grid.n_sites, grid.spacing, -1, (0,) * grid.ndim
-        )
+        places = Places(grid.origins(centres), grid.n_sites, grid.spacing, -1, (0,) * grid.ndim)
         u = np.empty((places.shape[0], len(fields), *grid.n_sites))
         x = places.coordinates()
         for index, name in enumerate(fields):
