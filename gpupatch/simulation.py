@@ -297,7 +297,7 @@ class _Run:
         began = time.perf_counter()
         self.host_reads += 1
         coarse = self.scheme.coarse(state)
-        micro = self.scheme.fields(state) if self.micro is not None else None
+        micro = self.scheme.fields(state, t) if self.micro is not None else None
         if callable(self.functions):
             exact = self.functions(t)
         else:

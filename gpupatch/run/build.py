@@ -64,6 +64,11 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
     Raises:
         InputError: if something in the case cannot be run; nothing has been written then.
     """
+    if case.checkpoint.every is not None or case.checkpoint.seconds is not None:
+        raise CaseError(
+            "`checkpoint`: this version of gpupatch writes no checkpoints. Leave the section out; "
+            "what was saved before a run ends is always readable."
+        )
     rule = make_rule(case, trust)
     grid = make_grid(case)
     problem = Problem(

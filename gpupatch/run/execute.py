@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import sys
 import warnings
@@ -10,11 +11,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gpupatch._version import __version__
+from gpupatch.arrays import Macro, Micro
 from gpupatch.backends.select import get_backend
 from gpupatch.compare import full_domain_reference
-from gpupatch.errors import NonFiniteError
+from gpupatch.errors import CaseError, NonFiniteError, suggestion
 from gpupatch.files.case import Case
+from gpupatch.files.layout import Layout
 from gpupatch.files.output import SOLUTION, SolutionWriter
 from gpupatch.files.progress import Progress
 from gpupatch.files.report import REPORT, prepare_directory, write_report
@@ -108,11 +113,10 @@ def _simulate(case: Case, parts: Parts, directory: Path, facts: dict[str, Any], 
     exact = parts.exact
     if case.compare is not None and case.compare.full_domain:
         exact = full_domain_reference(parts.scheme, parts.initial, time.start)
-    domain = [end for pair in case.grid.domain for end in pair]
-    facts = {**facts, "domain": domain}
+    facts = {**facts, "domain": [end for pair in case.grid.domain for end in pair]}
     layout = result_layout(parts.scheme, facts, keep, exact is not None)
-    writer = SolutionWriter(directory / SOLUTION, layout)
-    with writer, Progress(time.start, time.end, quiet=quiet) as progress:
+    record = Record(case, layout, directory / SOLUTION)
+    with record.writer, Progress(time.start, time.end, quiet=quiet) as progress:
         return simulate(
             parts.scheme,
             parts.initial,
@@ -122,10 +126,36 @@ def _simulate(case: Case, parts: Parts, directory: Path, facts: dict[str, Any], 
             projection=parts.projection,
             exact=exact,
             keep_micro=keep,
-            record=writer.append,
+            record=record,
             progress=progress.update,
             attrs=facts,
         )
+
+
+class Record:
+    """Writes what `[output]` asks for: some fields, and micro fields at every so-many-th time."""
+
+    def __init__(self, case: Case, layout: Layout, path: Path):
+        names = layout.fields if case.output.fields is None else case.output.fields
+        stray = sorted(set(names) - set(layout.fields))
+        if stray:
+            raise CaseError(
+                f"`output.fields`: there is no field `{stray[0]}`. "
+                f"{suggestion(stray[0], layout.fields)}"
+            )
+        self.every, self._saved = case.output.every, 0
+        self._picked = [layout.fields.index(name) for name in names]
+        self.writer = SolutionWriter(path, dataclasses.replace(layout, fields=tuple(names)))
+
+    def __call__(
+        self, t: float, coarse: Macro, micro: Micro | None, exact: Macro | None
+    ) -> None:
+        """Write one saved time; micro fields that are not kept are undefined (NaN)."""
+        if micro is not None and self._saved % self.every:
+            micro = np.full_like(micro, np.nan)
+        self._saved += 1
+        picked = [None if a is None else a[:, self._picked] for a in (coarse, micro, exact)]
+        self.writer.append(t, *picked)
 
 
 def _draw(directory: Path) -> None:

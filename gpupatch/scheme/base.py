@@ -171,9 +171,16 @@ class MeasuringScheme(PatchScheme):
         """The functional that defines U, applied to functions of position (and time)."""
         raise SchemeError(f"scheme {type(self).__name__} defines no functional.")
 
-    def fields(self, U: Macro) -> Micro | None:
-        """Values at all sites when the burst begins, [patch, field, *sites]."""
-        return None
+    def fields(self, U: Macro, t: float) -> Micro:
+        """Values at all sites when a burst begins, [patch, field, *sites].
+
+        Raises:
+            SchemeError: if the patches of the scheme do not belong to its coarse values.
+        """
+        raise SchemeError(
+            f"the `{self.kind}` scheme has no patch at its coarse values, so there are no sites to "
+            "keep. Leave out `output.patches`."
+        )
 
     def check_healing(self, model: MicroModel, kernels: Kernels, values, t: float) -> None:
         """Compare the burst with the time for which the buffers protect the core.

@@ -93,9 +93,9 @@ class BurstScheme(MeasuringScheme):
         u = self.problem.sample(functions, t, self.n_members)
         return coarse_shape(self.problem, self.n_members, weighted_mean(u, self.restriction))
 
-    def fields(self, U: Macro) -> Micro:
+    def fields(self, U: Macro, t: float) -> Micro:
         """The lifted sites of all patches, [patch, field, *sites]."""
-        return reconstruct(self.lifting, self.lifting.extended(U, 0.0))
+        return reconstruct(self.lifting, self.lifting.extended(U, t))
 
     def slope(self, t: float, U: Macro) -> Macro:
         """dU/dt at the base time, from one burst.

@@ -108,7 +108,7 @@ class CoupledScheme(PatchScheme):
         self.kernels.couple(self.coupling, handle, t)
         return handle
 
-    def fields(self, u: Handle) -> Micro:
+    def fields(self, u: Handle, t: float) -> Micro:
         """Values at all sites, [patch, field, *sites], ensembles of phases averaged."""
         values = self.kernels.unpack(u)
         n_phases = self.model.n_members // self.n_members
