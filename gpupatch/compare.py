@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gpupatch.arrays import Macro, Micro
 from gpupatch.errors import SchemeError
 from gpupatch.grid import PatchGrid
+from gpupatch.micro.coefficients import Cell, as_coefficient
 from gpupatch.restriction import weighted_mean
 from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme, Problem
 from gpupatch.scheme.problem import Function, coarse_shape
@@ -26,8 +27,8 @@ class FullDomain:
         dt: micro time step; chosen from the rule when absent.
 
     Raises:
-        SchemeError: if the patches do not lie on one lattice, because the distance between
-            patches is no whole number of sites.
+        SchemeError: if the patches are not cut from one lattice, because the distance between
+            them is no whole number of sites or of periods of the medium.
     """
 
     def __init__(self, problem: Problem, backend, micro: str = "rk4", dt: float | None = None):
@@ -93,11 +94,26 @@ class FullDomain:
                 f"{grid.gap[axis] / d:.6g} sites), so the full domain cannot be compared with. "
                 "Choose `dx` or `ratio` so that it is a whole number."
             )
+        self._check_cells(axis, np.rint(steps))
         if not grid.periodic(axis):
             return round(count) + 1, 0.0, lo + e * d
         n = round(count) + 2 * e
-        centre = first + (n - 1) / 2 * d - e * d
-        return n, (centre - lo) / (hi - lo) - 0.5, first
+        centre = first + (n - 1) / 2 * d
+        return n, (centre - lo) / (hi - lo) - 0.5, first + e * d
+
+    def _check_cells(self, axis: int, steps: NDArray[np.float64]) -> None:
+        """Cells start at the first site of every patch, which must be one tiling of the lattice."""
+        for name, given in self.problem.coefficients.items():
+            coefficient = as_coefficient(given)
+            if not isinstance(coefficient, Cell):
+                continue
+            period = coefficient.period(self.problem.grid.ndim)[axis]
+            if np.any(steps % period):
+                raise SchemeError(
+                    f"axis {axis}: coefficient `{name}` repeats every {period} sites, but the "
+                    f"patches are {steps[1] - steps[0]:g} sites apart, so they are not cut from "
+                    "one medium. Choose `dx` or `ratio` so that whole cells fit between patches."
+                )
 
 
 def full_domain_reference(

@@ -65,7 +65,6 @@ class Problem:
             raise SchemeError(f"rule `{rule.name}` has no coefficient `{stray[0]}`. {hint}")
         if missing:
             raise SchemeError(f"rule `{rule.name}` needs the coefficient `{missing[0]}`.")
-        self._warn_about_periods()
 
     @functools.cached_property
     def member_values(self) -> list[dict[str, float]]:
@@ -90,6 +89,7 @@ class Problem:
             The micro-model, ready for a backend.
         """
         grid, rule = self.grid, self.rule
+        self._warn_about_periods(phases or (1,) * grid.ndim)
         origin = grid.origins(centres)
         shifts = list(itertools.product(*(range(m) for m in reversed(phases or ()))))
         shifts = [tuple(reversed(shift)) for shift in shifts] if phases else [(0,) * grid.ndim]
@@ -172,7 +172,7 @@ class Problem:
         index = np.add.outer(np.arange(len(origin)), np.arange(self.grid.n_sites[0]))
         return ((index + parity) % 2 == 0).astype(float)
 
-    def _warn_about_periods(self) -> None:
+    def _warn_about_periods(self, phases: tuple[int, ...]) -> None:
         grid = self.grid
         for name, given in self.coefficients.items():
             coefficient = as_coefficient(given)
@@ -182,12 +182,13 @@ class Problem:
                 n, e = grid.n_sites[axis], grid.edges
                 reach = n - 2 * e if grid.edgy else (n - e) / 2
                 core = grid.core_sites[axis].stop - grid.core_sites[axis].start
-                if period > 1 and reach % period and core % period:
+                if reach % period and core % period and phases[axis] % period:
                     warnings.warn(
                         f"coefficient `{name}` repeats every {period} sites along axis {axis}, "
                         f"but neither the coupling distance ({reach:g} sites) nor the core "
                         f"({core} sites) is a whole number of periods: the microstructure will "
-                        "not be averaged correctly. Change `sites` or `core`.",
+                        "not be averaged correctly. Change `sites` or `core`, or use an "
+                        f"ensemble of {period} `phases`.",
                         stacklevel=4,
                     )
 
