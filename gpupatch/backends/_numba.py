@@ -1,0 +1,347 @@
+"""The Numba backend: every patch runs whole bursts while it sits in the cache of one core."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from gpupatch.arrays import Macro, Micro
+from gpupatch.backends._cache import load_source
+from gpupatch.backends._numba_loops import Geometry
+from gpupatch.backends._numba_source import STATE, Program, generate
+from gpupatch.backends._numba_tables import (
+    axis_tables,
+    boundary_table,
+    lift_tables,
+    no_lift,
+    restriction_tables,
+    ring_tables,
+)
+from gpupatch.burst import BurstPlan
+from gpupatch.coupling import Coupling
+from gpupatch.lifting import Lifting
+from gpupatch.micro.lower import STEP
+from gpupatch.micro.model import MicroModel
+from gpupatch.micro.trace import SPACINGS
+from gpupatch.restriction import Restriction
+
+_WORTH_THREADS = 200_000
+"""Site updates in one call from which several threads are used."""
+
+_TABLE_ENTRIES = 1 << 18
+"""Boundary values that are computed ahead of the steps that need them."""
+
+
+_KEPT_TABLES = 6
+"""Tables of scalars and statics, one per program and time step, that are kept."""
+
+
+class NumbaBackend:
+    """Compiled CPU code, all cores."""
+
+    name = "numba"
+
+    def load(self, model: MicroModel, dtype: str) -> NumbaKernels:
+        """Lower the rule of a batch of patches; compilation waits until a pass is first used.
+
+        Args:
+            model: the micro-rule with its geometry, parameters and coefficients.
+            dtype: "float64" or "float32".
+
+        Raises:
+            RuleError: if the rule has no form in that dtype, or if its function no longer does
+                what was traced.
+        """
+        return NumbaKernels(model, dtype)
+
+
+class NumbaKernels:
+    """The passes over one batch of patches; handles are NumPy arrays.
+
+    In float32 a state is held as u = base + v, as in the NumPy backend, but its rate is evaluated
+    as f(base) in float64, rounded once, plus f(base + v) - f(base) in float32, expanded so that
+    every term carries v.
+    """
+
+    def __init__(self, model: MicroModel, dtype: str):
+        self.model = model
+        self.dtype = np.dtype(dtype)
+        alike = _alike(model.spacing)
+        self.geometry = Geometry(model.sites, model.edges, alike)
+        self._base = np.zeros((1, 1))
+        self._tables: dict[tuple, tuple] = {}
+        self._axes: dict[Coupling, tuple] = {}
+        self._ring = ring_tables(model.sites, model.edges, len(model.rule.fields))
+        self._scratch = np.empty((0, 0), dtype=self.dtype)
+
+    @property
+    def _single(self) -> bool:
+        return self.dtype == np.float32
+
+    def pack(self, u: Micro) -> Micro:
+        """A state from host values; in float32 they become the base."""
+        if not self._single:
+            return np.array(u, dtype=np.float64, order="C")
+        self._base = np.array(u, dtype=np.float64).reshape(len(u), -1)
+        return np.zeros(u.shape, dtype=np.float32)
+
+    def unpack(self, u: Micro) -> Micro:
+        """The values of a state in float64."""
+        if self._single:
+            return self._base_of(u).reshape(u.shape) + u
+        return np.array(u)
+
+    def axpy(self, terms: Sequence[tuple[float, Micro]]) -> Micro:
+        """sum_k weight_k state_k."""
+        (weight, first), *rest = terms
+        total = np.multiply(first, self.dtype.type(weight))
+        product = np.empty_like(total) if rest else total
+        for weight, state in rest:
+            np.multiply(state, self.dtype.type(weight), out=product)
+            total += product
+        return total
+
+    def couple(
+        self, coupling: Coupling, u: Micro, t: float, rate_over: float | None = None
+    ) -> None:
+        """Set the edge sites in place.
+
+        Args:
+            coupling: the interpolation.
+            u: state, or rate of change if `rate_over` is given.
+            t: time of the boundary values.
+            rate_over: time over which boundary values are differenced, for rates.
+        """
+        code, _ = self._program("euler", u.size)
+        given = boundary_table(coupling, [t], rate_over)
+        couple = code.couple_all if rate_over is None else code.couple_rates
+        couple(_rows(u), 0, self._base_of(u), self._coupling(coupling), given, 0)
+
+    def rate(self, u: Micro, t: float) -> Micro:
+        """du/dt on the interior, zero on the edges."""
+        code, program = self._program("euler", u.size)
+        out = np.empty_like(u)
+        tables = self._tables_for(program, 1.0)
+        base = self._base_of(u)
+        code.rate_all(_rows(u), base, tables, self._n_member, float(t), _rows(out))
+        return out
+
+    def advance(
+        self,
+        coupling: Coupling,
+        u: Micro,
+        t: float,
+        dt: float,
+        n_steps: int,
+        stepper: str,
+        every: int = 1,
+        stream: int = 0,
+    ) -> None:
+        """Take micro-steps in place with coupled edges, many of them in one compiled call.
+
+        Args:
+            coupling: the interpolation.
+            u: state.
+            t: time at the beginning.
+            dt: micro time step.
+            n_steps: number of steps, a multiple of `every`.
+            stepper: name of the micro-stepper.
+            every: steps between couplings; in between the edges move linearly.
+            stream: sets the random numbers of this call apart.
+        """
+        advance = self._advance_coupled if every == 1 else self._advance_moving
+        advance(coupling, u, float(t), float(dt), n_steps, stepper, every, self._key(stream))
+
+    def _advance_coupled(self, coupling, u, t, dt, n_steps, stepper, every, key):
+        code, program = self._program(stepper, u.size)
+        tables, axes = self._tables_for(program, dt), self._coupling(coupling)
+        if self._scratch.shape != (len(u), code.ROW):
+            self._scratch = np.empty((len(u), code.ROW), dtype=self.dtype)
+        varying, fractions = coupling.time_dependent, program.steps.times
+        given, at_once = boundary_table(coupling, [t]), max(n_steps, 1)
+        if varying:
+            per_step = len(fractions) * sum(table.size for table in given)
+            at_once = max(1, _TABLE_ENTRIES // max(per_step, 1))
+        for first in range(0, max(n_steps, 1), at_once):
+            steps = min(at_once, n_steps - first)
+            last = first + steps
+            if varying:
+                times = [t + (k + c) * dt for k in range(first, last) for c in fractions]
+                given = boundary_table(coupling, [*times, t + last * dt])
+            code.advance_all(
+                _rows(u), self._scratch, self._base_of(u), tables, axes, given, key,
+                self._n_member, (t, dt, first, steps), last == n_steps,
+            )  # fmt: skip
+
+    def _advance_moving(self, coupling, u, t, dt, n_steps, stepper, every, key):
+        code, program = self._program(stepper, u.size * every)
+        times = [t + first * dt for first in range(0, n_steps + 1, every)]
+        varying = coupling.time_dependent
+        given = boundary_table(coupling, times if varying else times[:1])
+        rates = boundary_table(coupling, times if varying else times[:1], every * dt)
+        per_step = tuple(table * dt for table in rates)
+        observe = (np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0))
+        code.advance_blocks(
+            _rows(u), np.empty_like(_rows(u)), self._base_of(u), self._tables_for(program, dt),
+            self._coupling(coupling), given, per_step, no_lift(len(u)), self._ring,
+            observe, key, self._n_member, (t, dt, n_steps), every, self._chunks(len(u)),
+        )  # fmt: skip
+
+    def lift(self, lifting: Lifting, extended: Macro) -> Micro:
+        """Sites of all patches from extended coarse values."""
+        tables = lift_tables(lifting, extended, None)
+        _, U, _, nodes, weights, n_patch = tables
+        code, _ = self._program("euler", int(np.prod(self.model.shape)))
+        u = np.empty((n_patch, *self.model.shape[1:]))
+        code.lift_all(_rows(u), U, n_patch // len(U), nodes, weights)
+        return self.pack(u) if self._single else u
+
+    def burst(
+        self, u: Micro, plan: BurstPlan, t: float, edge_rate: Micro | None = None
+    ) -> NDArray[np.float64]:
+        """Run every patch on its own, in place.
+
+        Args:
+            u: state, edges included.
+            plan: steps, restriction and estimator weights.
+            t: time at the beginning.
+            edge_rate: rates of change of the edge values, [patch, field, *sites]; frozen edges
+                when absent.
+
+        Returns:
+            ``out[q, patch, field]``, the restricted samples summed with the weights of the plan.
+        """
+        moving = edge_rate is not None
+        rate = np.asarray(edge_rate, dtype=self.dtype) if moving else u
+        return self._burst(_rows(u), self._base_of(u), no_lift(len(u)), plan, t, _rows(rate), moving)
+
+    def lift_burst_restrict(
+        self, lifting: Lifting, extended: Macro, plan: BurstPlan, t: float, edge_rate=None
+    ) -> NDArray[np.float64]:
+        """Lift, burst and restrict, patch by patch: the batched state never exists.
+
+        Args:
+            lifting: the reconstruction.
+            extended: extended coarse values.
+            plan: steps, restriction and estimator weights.
+            t: time at the beginning.
+            edge_rate: extended rates of change of the coarse values, for edges that move.
+
+        Returns:
+            As `burst`.
+        """
+        lift = lift_tables(lifting, extended, edge_rate)
+        nothing = np.zeros((1, 1), dtype=self.dtype)
+        base = np.zeros((1, 1))
+        return self._burst(nothing, base, lift, plan, t, nothing, edge_rate is not None)
+
+    def restrict(self, restriction: Restriction, u: Micro) -> NDArray[np.float64]:
+        """Weighted means over the cores, [patch, field]."""
+        code, _ = self._program("euler", u.size)
+        out = np.empty(u.shape[:2])
+        rows, weights, line = restriction_tables(restriction, self.model.sites)
+        code.restrict_all(
+            _rows(u), self._base_of(u), self._single, rows, weights, line, u.shape[1], out
+        )
+        return out
+
+    def norm(self, u: Micro) -> float:
+        """Largest magnitude over all sites."""
+        return float(max(u.max(), -u.min()))
+
+    def finite(self, u: Micro) -> bool:
+        """Whether every value is finite."""
+        return bool(np.isfinite(u.min()) and np.isfinite(u.max()))
+
+    def _burst(self, rows, base, lift, plan: BurstPlan, t, edge_rate, moving):
+        n_patch = lift[-1]
+        size = int(np.prod(self.model.shape[1:]))
+        code, program = self._program(plan.stepper, n_patch * size * plan.n_steps, plan.flux_axis)
+        out = np.zeros((plan.weights.shape[1], n_patch, self.model.shape[1]))
+        mode = 1 if moving else 2 if plan.edge == "neumann" else 0
+        code.burst_all(
+            rows, out, base, self._tables_for(program, plan.dt), lift, self._ring, edge_rate,
+            mode, 1.0, restriction_tables(plan.restriction, self.model.sites),
+            np.ascontiguousarray(plan.weights), self._key(plan.stream), self._n_member, float(t),
+            (float(t), float(plan.dt), 0, plan.n_steps, not lift[0]), self._chunks(n_patch),
+        )  # fmt: skip
+        return out
+
+    @property
+    def _n_member(self) -> int:
+        return len(self.model.origin)
+
+    def _base_of(self, u: Micro) -> NDArray[np.float64]:
+        """The frozen base, [patch, field x sites]; zero before anything was packed."""
+        if self._single and len(self._base) != len(u):
+            self._base = np.zeros((len(u), u[0].size))
+        return self._base
+
+    def _chunks(self, n_patch: int) -> int:
+        return min(n_patch, 8 * numba.get_num_threads())
+
+    def _key(self, stream: int) -> NDArray[np.uint64]:
+        seed, low = self.model.seed, 0xFFFFFFFF
+        return np.array([seed & low, (seed >> 32) & low, stream & low], dtype=np.uint64)
+
+    def _coupling(self, coupling: Coupling) -> tuple:
+        if coupling not in self._axes:
+            self._axes[coupling] = axis_tables(coupling, self.model.n_members)
+        return self._axes[coupling]
+
+    def _program(self, stepper: str, updates: int, measured: int = STATE):
+        """Compiled passes for a stepper, threaded if there is work for several threads."""
+        threads = numba.get_num_threads() > 1 and updates >= _WORTH_THREADS
+        return compiled(
+            self.model.rule, self.geometry, self.dtype.name, stepper, measured, threads
+        )
+
+    def _tables_for(self, program: Program, step: float) -> tuple:
+        """Scalars and statics of a program for one micro time step."""
+        key = (program, step)
+        if key not in self._tables:
+            while len(self._tables) >= _KEPT_TABLES:
+                self._tables.pop(next(iter(self._tables)))
+            self._tables[key] = self._evaluate(program, step)
+        return self._tables[key]
+
+    def _evaluate(self, program: Program, step: float) -> tuple:
+        model = self.model
+        spacing = dict(zip(SPACINGS, model.spacing, strict=False)) | {STEP.name: step}
+        columns = dict(zip(model.rule.parameters, model.parameters.T, strict=True)) | spacing
+        everywhere = tuple(slice(0, n) for n in model.sites)
+        environment = model.environment(0.0, everywhere) | spacing
+        tables: list[Any] = []
+        for lowering, dtype in ((program.point, self.dtype), (program.exact, np.float64)):
+            statics = lowering.static_values(environment, model.sites, model.n_patches)
+            tables.append(statics.reshape(len(statics), -1).astype(dtype))
+            tables.append(lowering.scalar_values(columns, model.n_members))
+        return tuple(tables)
+
+
+@functools.lru_cache(maxsize=256)
+def compiled(rule, geometry, dtype, stepper, measured, threads) -> tuple[ModuleType, Program]:
+    """The module generated for a rule, and the program it came from."""
+    program = generate(rule, geometry, dtype, stepper, measured, threads)
+    return load_source(program.text), program
+
+
+def _rows(u: NDArray[Any]) -> NDArray[Any]:
+    """A state as [patch, field x sites], without a copy."""
+    return u.reshape(len(u), -1)
+
+
+def _alike(spacing: tuple[float, ...]) -> tuple[tuple[str, str], ...]:
+    first = {}
+    pairs = []
+    for name, value in zip(SPACINGS, spacing, strict=False):
+        if value in first:
+            pairs.append((name, first[value]))
+        first.setdefault(value, name)
+    return tuple(pairs)

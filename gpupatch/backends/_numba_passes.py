@@ -1,0 +1,141 @@
+"""Passes that are the same for every rule, as plain functions that Numba can compile.
+
+Their text is copied into each generated module (see `_numba_source`), so that one file, named by
+its content, holds everything that is compiled together. States are [patch, field x sites], rows of
+them [field x sites]; loops are explicit because array expressions inside parallel functions take
+seconds to compile.
+"""
+
+import math
+
+import numpy as np
+from numba import prange
+
+
+def couple_axis(u, at, base, axis, given, when):
+    """Overwrite the edges across one axis; see `gpupatch.coupling` for the formula."""
+    numbers, members, nodes, weights, sites, affine, near, inside = axis
+    n_member, n_patch, stride = numbers[0], numbers[1], numbers[2]
+    outer, inner, length, n_field = numbers[3], numbers[4], numbers[5], numbers[6]
+    n_node, n_near = nodes.shape[1], inside.shape[1]
+    for p in prange(u.shape[0]):
+        member = p // n_member
+        place = p - member * n_member
+        along = (place // stride) % n_patch
+        rest = place - along * stride
+        across = (place // (stride * n_patch)) * stride + place % stride
+        for side in range(2):
+            filled = n_near > 0 and along == side * (n_patch - 1)
+            first = members[side, member] * n_member + rest
+            for layer in range(sites.shape[2]):
+                source = sites[0, side, layer] * inner
+                target = sites[1, side, layer] * inner
+                for line in range(n_field * outer):
+                    f = line // outer
+                    for i in range(inner):
+                        corner = line * length * inner + i
+                        total = 0.0
+                        if filled:
+                            c = given[when, side, f, across, (line - f * outer) * inner + i]
+                            total = affine[side, f, layer] * c
+                            for k in range(n_near):
+                                s, q = corner + inside[side, k] * inner, p
+                                total += near[side, f, layer, k] * (u[q, at + s] + base[q, s])
+                        else:
+                            s = corner + source
+                            for k in range(n_node):
+                                q = first + nodes[along, k] * stride
+                                total += weights[side, along, k] * (u[q, at + s] + base[q, s])
+                        s = corner + target
+                        u[p, at + s] = total - base[p, s]
+
+
+def lift_patch(out, U, member, place, nodes, weights, partial, plane):
+    """Fill one patch from extended coarse values, axis by axis; absent axes have length one."""
+    nodes_x, nodes_y, nodes_z = nodes
+    w_x, w_y, w_z = weights
+    n_y, n_z = nodes_y.shape[0], nodes_z.shape[0]
+    j_x, j_y, j_z = place // (n_y * n_z), (place // n_z) % n_y, place % n_z
+    sites_x, sites_y, sites_z = w_x.shape[2], w_y.shape[2], w_z.shape[2]
+    s = 0
+    for f in range(U.shape[1]):
+        for x in range(sites_x):
+            for k_y in range(nodes_y.shape[1]):
+                for k_z in range(nodes_z.shape[1]):
+                    total = 0.0
+                    for k in range(nodes_x.shape[1]):
+                        node = U[member, f, nodes_x[j_x, k], nodes_y[j_y, k_y], nodes_z[j_z, k_z]]
+                        total += w_x[j_x, k, x] * node
+                    partial[k_y, k_z] = total
+            for k_z in range(nodes_z.shape[1]):
+                for y in range(sites_y):
+                    plane[k_z, y] = 0.0
+                for k_y in range(nodes_y.shape[1]):
+                    for y in range(sites_y):
+                        plane[k_z, y] += w_y[j_y, k_y, y] * partial[k_y, k_z]
+            for y in range(sites_y):
+                for z in range(sites_z):
+                    total = 0.0
+                    for k_z in range(nodes_z.shape[1]):
+                        total += w_z[j_z, k_z, z] * plane[k_z, y]
+                    out[s + z] = total
+                s += sites_z
+
+
+def weighted(y, at, base, with_base, start, rows, row_weights, line):
+    """Weighted sum over the sites of one field of one patch, in float64."""
+    total = 0.0
+    for r in range(rows.size):
+        part = 0.0
+        first = start + rows[r]
+        for i in range(line.size):
+            part += line[i] * y[at + first + i]
+        if with_base:
+            for i in range(line.size):
+                part += line[i] * base[first + i]
+        total += row_weights[r] * part
+    return total
+
+
+def settle(w, at, edge, t):
+    """Set the edge sites of one patch: frozen (0), moving in time (1), frozen differences (2)."""
+    mode, ring, write, read, first, speed, start, scale = edge
+    if mode == 1:
+        for i in range(ring.size):
+            w[at + ring[i]] = first[ring[i]] + (t - start) * scale * speed[ring[i]]
+    elif mode == 2:
+        for i in range(write.size):
+            w[at + write[i]] = w[at + read[i]] + first[i]
+
+
+def normal(key, patch, place, step):
+    """A standard normal number; the same as `gpupatch.micro.noise.normals`."""
+    low, shift = np.uint64(0xFFFFFFFF), np.uint64(32)
+    x0, x1 = np.uint64(patch) & low, np.uint64(place) & low
+    x2, x3 = np.uint64(step) & low, key[2]
+    k0, k1 = key[0], key[1]
+    for _ in range(10):
+        p0, p1 = x0 * np.uint64(0xD2511F53), x2 * np.uint64(0xCD9E8D57)
+        x0, x1, x2, x3 = (p1 >> shift) ^ x1 ^ k0, p1 & low, (p0 >> shift) ^ x3 ^ k1, p0 & low
+        k0, k1 = (k0 + np.uint64(0x9E3779B9)) & low, (k1 + np.uint64(0xBB67AE85)) & low
+    u1 = np.float64((x0 << np.uint64(21)) ^ (x1 >> np.uint64(11))) * 2.0**-53 + 2.0**-54
+    u2 = np.float64((x2 << np.uint64(21)) ^ (x3 >> np.uint64(11))) * 2.0**-53
+    return math.sqrt(-2.0 * math.log(u1)) * math.cos(2.0 * math.pi * u2)
+
+
+def restrict_all(u, base, with_base, rows, row_weights, line, n_field, out):
+    """Weighted means of every field of every patch, [patch, field]."""
+    n = u.shape[1] // n_field
+    for p in prange(u.shape[0]):
+        for f in range(n_field):
+            b = base[p] if with_base else base[0]
+            out[p, f] = weighted(u[p], 0, b, with_base, f * n, rows, row_weights, line)
+
+
+def lift_all(out, U, n_member, nodes, weights):
+    """Fill every patch of every member from extended coarse values."""
+    for p in prange(out.shape[0]):
+        partial = np.empty((nodes[1].shape[1], nodes[2].shape[1]))
+        plane = np.empty((nodes[2].shape[1], weights[1].shape[2]))
+        member = p // n_member
+        lift_patch(out[p], U, member, p - member * n_member, nodes, weights, partial, plane)

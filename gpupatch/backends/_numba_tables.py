@@ -1,0 +1,138 @@
+"""Plans of the acts as the tuples of arrays that compiled passes take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpupatch.arrays import Macro
+from gpupatch.backends._numpy import _ensemble_source
+from gpupatch.coupling import Coupling
+from gpupatch.lifting import Lifting
+from gpupatch.restriction import Restriction
+
+
+def axis_tables(coupling: Coupling, n_members: int) -> tuple:
+    """One tuple per axis: sizes, members read, weights and sites; see `couple_axis`.
+
+    Args:
+        coupling: the interpolation.
+        n_members: members in the batch.
+    """
+    grid, n_field = coupling.grid, len(coupling.fields)
+    per_member = int(np.prod(grid.patches))
+    tables = []
+    for axis, plan in enumerate(coupling.axes):
+        numbers = np.array(
+            [
+                per_member,
+                grid.patches[axis],
+                np.prod(grid.patches[axis + 1 :]),
+                np.prod(grid.n_sites[:axis]),
+                np.prod(grid.n_sites[axis + 1 :]),
+                grid.n_sites[axis],
+                n_field,
+            ],
+            dtype=np.int64,
+        )
+        sources = [
+            _ensemble_source(n_members, coupling.phases, axis, step) for step in plan.member_step
+        ]
+        everyone = np.arange(n_members)
+        members = np.array([everyone if s is None else s for s in sources], dtype=np.int64)
+        sites = np.array([plan.source, plan.target], dtype=np.int64)
+        if plan.fills is None:
+            affine, near = np.zeros((2, n_field, grid.edges)), np.zeros((2, n_field, grid.edges, 0))
+            inside = np.zeros((2, 0), dtype=np.int64)
+        else:
+            affine = np.array([fill.affine for fill in plan.fills])
+            near = np.array([fill.weights for fill in plan.fills])
+            inside = np.array([fill.inside for fill in plan.fills], dtype=np.int64)
+        nodes, weights = np.ascontiguousarray(plan.nodes), np.ascontiguousarray(plan.weights)
+        tables.append((numbers, members, nodes, weights, sites, affine, near, inside))
+    return tuple(tables)
+
+
+def boundary_table(
+    coupling: Coupling, times: Sequence[float], rate_over: float | None = None
+) -> tuple[NDArray[np.float64], ...]:
+    """Right-hand sides of the boundary conditions at several times.
+
+    Args:
+        coupling: the interpolation.
+        times: the times.
+        rate_over: if given, differences over this time are returned, divided by it.
+
+    Returns:
+        Per axis [time, side, field, other patches, other sites]; empty on periodic axes.
+    """
+    grid, n_field = coupling.grid, len(coupling.fields)
+    tables = []
+    for axis in range(grid.ndim):
+        if grid.periodic(axis):
+            tables.append(np.zeros((len(times), 2, n_field, 0, 0)))
+            continue
+        rows = [coupling.boundary_values(axis, t) for t in times]
+        if rate_over is not None:
+            later = [coupling.boundary_values(axis, t + rate_over) for t in times]
+            rows = [(b - a) / rate_over for a, b in zip(rows, later, strict=True)]  # type: ignore
+        others = [a for a in range(grid.ndim) if a != axis]
+        patches = int(np.prod([grid.patches[a] for a in others]))
+        tables.append(np.array(rows).reshape(len(times), 2, n_field, patches, -1))
+    return tuple(tables)
+
+
+def lift_tables(lifting: Lifting, U: Macro, U_rate: Macro | None) -> tuple:
+    """Coarse values and weights for `lift_patch`, absent axes given length one.
+
+    Args:
+        lifting: the reconstruction.
+        U: extended coarse values.
+        U_rate: their extended rates of change, or None.
+    """
+    ndim = len(lifting.axes)
+    missing = (1,) * (3 - ndim)
+    nodes = [np.ascontiguousarray(part.nodes, dtype=np.int64) for part in lifting.axes]
+    weights = [np.ascontiguousarray(np.swapaxes(part.weights, 1, 2)) for part in lifting.axes]
+    nodes += [np.zeros((1, 1), dtype=np.int64)] * (3 - ndim)
+    weights += [np.ones((1, 1, 1))] * (3 - ndim)
+    coarse = np.ascontiguousarray(U, dtype=np.float64).reshape(*U.shape, *missing)
+    rate = coarse if U_rate is None else np.ascontiguousarray(U_rate, dtype=np.float64)
+    n_patch = U.shape[0] * int(np.prod([len(part.nodes) for part in lifting.axes]))
+    return True, coarse, rate.reshape(coarse.shape), tuple(nodes), tuple(weights), n_patch
+
+
+def no_lift(n_patch: int) -> tuple:
+    """The tuple of `lift_tables` for patches that are already there."""
+    nodes, weights = (np.zeros((1, 1), dtype=np.int64),) * 3, (np.ones((1, 1, 1)),) * 3
+    nothing = np.zeros((1, 1, 1, 1, 1))
+    return False, nothing, nothing, nodes, weights, n_patch
+
+
+def restriction_tables(restriction: Restriction, sites: tuple[int, ...]) -> tuple:
+    """Rows of sites along the last axis: where they start, their weights, weights along them."""
+    *others, last = restriction.weights
+    kept = np.flatnonzero(last)
+    low, high = (kept[0], kept[-1] + 1) if len(kept) else (0, 0)
+    weights, starts = np.ones(1), np.zeros(1, dtype=np.int64)
+    for axis, w in enumerate(others):
+        weights = np.multiply.outer(weights, w).ravel()
+        starts = np.add.outer(starts, np.arange(len(w)) * int(np.prod(sites[axis + 1 :]))).ravel()
+    used = weights != 0
+    return starts[used] + low, weights[used], np.ascontiguousarray(last[low:high])
+
+
+def ring_tables(sites: tuple[int, ...], edges: tuple[int, ...], n_field: int) -> tuple:
+    """Places of the edge sites, and pairs (edge site, first interior site) in order x, y, z."""
+    place = np.arange(n_field * int(np.prod(sites))).reshape(n_field, *sites)
+    ring = np.ones(sites, dtype=bool)
+    ring[tuple(slice(e, n - e) for e, n in zip(edges, sites, strict=True))] = False
+    write, read = [], []
+    for axis, (e, n) in enumerate(zip(edges, sites, strict=True)):
+        for layers, inner in ((range(e), e), (range(n - e, n), n - e - 1)):
+            for layer in layers:
+                write.append(np.take(place, layer, axis=1 + axis).ravel())
+                read.append(np.take(place, inner, axis=1 + axis).ravel())
+    return place[:, ring].ravel(), np.concatenate(write), np.concatenate(read)
