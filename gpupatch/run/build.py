@@ -71,13 +71,19 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
         )
     rule = make_rule(case, trust)
     grid = make_grid(case)
+    coefficients = {
+        name: make_coefficient(case, given, trust) for name, given in case.coefficients.items()
+    }
+    read = {name for one in coefficients.values() for name in getattr(one, "parameters", ())}
     problem = Problem(
         rule=rule,
         grid=grid,
-        parameters=case.numbers(),
-        coefficients={
-            name: make_coefficient(case, given, trust) for name, given in case.coefficients.items()
+        parameters={
+            name: number
+            for name, number in case.numbers().items()
+            if name in case.model.params or name in read
         },
+        coefficients=coefficients,
         members=case.members,
         dtype=case.run.dtype,
         seed=case.run.seed,
