@@ -11,6 +11,7 @@ what was lifted returns the coarse values to round-off.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,12 +50,15 @@ class Lifting:
         fields: names of the fields.
         axes: weights per axis.
         centres: positions of the lifted patches per axis.
+        averages: the mean that makes coarse values, per axis: positions relative to the centre
+            and their weights.
     """
 
     grid: PatchGrid
     fields: tuple[str, ...]
     axes: tuple[AxisLifting, ...]
     centres: tuple[NDArray[np.float64], ...]
+    averages: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
 
     def extended(self, U: Macro, t: float, rate: bool = False) -> Macro:
         """Coarse values with the boundary values appended on non-periodic axes.
@@ -79,36 +83,40 @@ class Lifting:
         ghosts = np.zeros(shape)
         if rate:
             return ghosts
-        place = [np.arange(n) for n in (U.shape[2 + a] for a in range(grid.ndim))]
-        inner = tuple(
-            slice(0, grid.patches[a]) if a != axis else slice(None) for a in range(grid.ndim)
-        )
+        inner = [slice(0, n) for n in grid.patches]
         for side, face in enumerate(grid.faces(axis)):
-            X = [
-                grid.centres[a] if a != axis else np.array([grid.domain[a][side]])
-                for a in range(grid.ndim)
-            ]
-            points = np.meshgrid(*X, indexing="ij")
+            inner[axis] = slice(side, side + 1)
             for index, name in enumerate(self.fields):
-                view = ghosts[:, index][(slice(None), *inner)]
-                view[
-                    (
-                        slice(None),
-                        *(
-                            slice(None) if a != axis else slice(side, side + 1)
-                            for a in range(grid.ndim)
-                        ),
-                    )
-                ] = face.of(name).value(points, t)
+                ghosts[(slice(None), index, *inner)] = self._wall(face.of(name), axis, side, t)
         for a in range(axis):
             extension = self.axes[a].extension
             if extension is not None:
-                known = np.take(ghosts, place[a][: grid.patches[a]], axis=2 + a)
+                known = np.take(ghosts, np.arange(grid.patches[a]), axis=2 + a)
                 corner = np.moveaxis(np.tensordot(extension, known, axes=(1, 2 + a)), 0, 2 + a)
                 index = [slice(None)] * ghosts.ndim
                 index[2 + a] = slice(grid.patches[a], None)
                 ghosts[tuple(index)] = corner
         return ghosts
+
+    def _wall(self, face: Face, axis: int, side: int, t: float):
+        """Right-hand sides on a face, averaged along it as the coarse values are."""
+        if not callable(face.c):
+            return face.c
+        grid = self.grid
+        coordinates, weights = [], []
+        for a, (offsets, share) in enumerate(self.averages):
+            if a == axis:
+                points, share = np.full((1, 1), float(grid.domain[axis][side])), np.ones(1)
+            else:
+                points = np.add.outer(grid.centres[a], offsets)
+            shape = [1] * (2 * grid.ndim)
+            shape[a], shape[grid.ndim + a] = points.shape
+            coordinates.append(points.reshape(shape))
+            weights.append(share)
+        values = face.value(coordinates, t)
+        for share in reversed(weights):
+            values = values @ share
+        return values
 
 
 def reconstruct(lifting: Lifting, extended: Macro) -> Micro:
@@ -133,7 +141,12 @@ def reconstruct(lifting: Lifting, extended: Macro) -> Micro:
     return np.ascontiguousarray(u.reshape(-1, fields, *u.shape[2 + ndim :]))
 
 
-def core_lifting(grid: PatchGrid, fields: tuple[str, ...], order: int | str) -> Lifting:
+def core_lifting(
+    grid: PatchGrid,
+    fields: tuple[str, ...],
+    order: int | str,
+    weights: Sequence[NDArray[np.float64]] | None = None,
+) -> Lifting:
     """Reconstruct patches from averages over their cores.
 
     On neighbour m at distance d_m the polynomial sum_q c_q s^q of degree `order` has the discrete
@@ -145,6 +158,8 @@ def core_lifting(grid: PatchGrid, fields: tuple[str, ...], order: int | str) -> 
         grid: the patch grid.
         fields: names of the fields.
         order: degree 2, 4, 6, 8 of the polynomial, or "spectral".
+        weights: weights over the sites that make the averages, one array per axis; the plain mean
+            over the core when absent.
 
     Returns:
         The reconstruction.
@@ -156,36 +171,45 @@ def core_lifting(grid: PatchGrid, fields: tuple[str, ...], order: int | str) -> 
     [RobertsKevrekidis2007].
     """
     check_order(order)
-    axes = tuple(_core_axis(grid, axis, order) for axis in range(grid.ndim))
-    return Lifting(grid, fields, axes, grid.centres)
+    averages = []
+    for axis in range(grid.ndim):
+        share = _core_weights(grid, axis) if weights is None else weights[axis]
+        read = np.flatnonzero(share)
+        averages.append((grid.site_offsets[axis][read], share[read]))
+    axes = tuple(_core_axis(grid, axis, order, *averages[axis]) for axis in range(grid.ndim))
+    return Lifting(grid, fields, axes, grid.centres, tuple(averages))
 
 
-def _core_axis(grid: PatchGrid, axis: int, order: int | str) -> AxisLifting:
+def _core_weights(grid: PatchGrid, axis: int) -> NDArray[np.float64]:
+    share, core = np.zeros(grid.n_sites[axis]), grid.core_sites[axis]
+    share[core] = 1.0 / (core.stop - core.start)
+    return share
+
+
+def _core_axis(grid: PatchGrid, axis: int, order: int | str, places, share) -> AxisLifting:
     H, X = grid.gap[axis], grid.centres[axis]
-    offsets = grid.site_offsets[axis] / H
-    core = offsets[grid.core_sites[axis]]
+    offsets, core = grid.site_offsets[axis] / H, places / H
     n_patch = len(X)
     if grid.periodic(axis):
         if order == SPECTRAL:
             nodes = (np.arange(n_patch)[:, None] + np.arange(n_patch)) % n_patch
-            weights = _spectral_weights(n_patch, offsets, core)
+            weights = _spectral_weights(n_patch, offsets, core, share)
         else:
             half = int(order) // 2
             need_patches(axis, n_patch, 2 * half + 1, order)
             steps = np.arange(-half, half + 1)
             nodes = (np.arange(n_patch)[:, None] + steps) % n_patch
-            weights = _solve([_mean_powers(m + core, 2 * half + 1) for m in steps], offsets)
+            weights = _solve([_mean_powers(m + core, share, 2 * half + 1) for m in steps], offsets)
         return AxisLifting(nodes, np.tile(weights, (n_patch, 1, 1)), None)
     degree = n_patch - 1 if order == SPECTRAL else int(order)
     need_patches(axis, n_patch, degree, order)
-    averages = [(X[:, None] + core * H)[m] for m in range(n_patch)]
-    return _bounded_axis(grid, axis, X, averages, degree, offsets)
+    return _bounded_axis(grid, axis, degree, places, share)
 
 
-def _bounded_axis(grid, axis, X, averages, degree, offsets) -> AxisLifting:
+def _bounded_axis(grid: PatchGrid, axis: int, degree: int, places, share) -> AxisLifting:
     """Stencils of `degree` + 1 data: the nearest averages, and the condition on a face if near."""
-    H, n_patch = grid.gap[axis], len(averages)
-    faces = grid.faces(axis)
+    H, X, faces = grid.gap[axis], grid.centres[axis], grid.faces(axis)
+    n_patch, offsets = len(X), grid.site_offsets[axis] / H
     nodes = np.empty((len(X), degree + 1), dtype=np.int64)
     weights = np.empty((len(X), len(offsets), degree + 1))
     for patch, centre in enumerate(X):
@@ -193,7 +217,7 @@ def _bounded_axis(grid, axis, X, averages, degree, offsets) -> AxisLifting:
         rows = []
         for node in nodes[patch]:
             if node < n_patch:
-                rows.append(_mean_powers((averages[node] - centre) / H, degree + 1))
+                rows.append(_mean_powers((X[node] + places - centre) / H, share, degree + 1))
             else:
                 side = node - n_patch
                 where = (grid.domain[axis][side] - centre) / H
@@ -201,10 +225,10 @@ def _bounded_axis(grid, axis, X, averages, degree, offsets) -> AxisLifting:
         weights[patch] = _solve(rows, offsets)
     extension = np.zeros((2, n_patch))
     for side, face in enumerate(faces):
-        near = np.arange(min(degree, n_patch))
+        near = np.arange(min(degree + 1, n_patch))
         near = near if side == 0 else n_patch - 1 - near
         where = grid.domain[axis][side]
-        rows = [_mean_powers((averages[m] - where) / H, len(near)) for m in near]
+        rows = [_mean_powers((X[m] + places - where) / H, share, len(near)) for m in near]
         condition = condition_row(face, side, 0.0, H, len(near))
         extension[side, near] = np.linalg.solve(np.array(rows).T, condition)
     return AxisLifting(nodes, weights, extension)
@@ -231,8 +255,8 @@ def condition_row(face: Face, side: int, where: float, H: float, count: int):
     return face.a * where**powers + face.b * outward * slope
 
 
-def _mean_powers(s: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    return (s[:, None] ** np.arange(count)).mean(axis=0)
+def _mean_powers(s, share, count: int) -> NDArray[np.float64]:
+    return share @ s[:, None] ** np.arange(count)
 
 
 def _solve(rows, offsets) -> NDArray[np.float64]:
@@ -241,16 +265,16 @@ def _solve(rows, offsets) -> NDArray[np.float64]:
     return np.linalg.solve(V.T, powers.T).T
 
 
-def _spectral_weights(n_patch: int, offsets, core) -> NDArray[np.float64]:
+def _spectral_weights(n_patch: int, offsets, core, share) -> NDArray[np.float64]:
     """Trigonometric interpolation of core averages, [site, offset of the patch read]."""
     j = np.arange(n_patch)
     weights = np.full((len(offsets), n_patch), 1.0 / n_patch)
     for k in range(1, (n_patch + 1) // 2):
         theta = 2 * np.pi * k / n_patch
-        filtered = np.exp(1j * theta * offsets) / np.exp(1j * theta * core).mean()
+        filtered = np.exp(1j * theta * offsets) / (share @ np.exp(1j * theta * core))
         weights += 2 * np.real(np.multiply.outer(filtered, np.exp(-1j * theta * j))) / n_patch
     if n_patch % 2 == 0:
-        nyquist = np.cos(np.pi * offsets) / np.cos(np.pi * core).mean()
+        nyquist = np.cos(np.pi * offsets) / (share @ np.cos(np.pi * core))
         weights += np.multiply.outer(nyquist, np.cos(np.pi * j)) / n_patch
     return weights
 
@@ -275,8 +299,7 @@ def taylor(U, G, C, offsets, core) -> NDArray[np.float64]:
     """
     G, C = np.atleast_1d(G), np.atleast_2d(C)
     xi = np.meshgrid(*offsets, indexing="ij")
-    added = sum(g * x for g, x in zip(G, xi, strict=True))
-    added = added + 0.5 * sum(
-        C[a, b] * xi[a] * xi[b] for a in range(len(xi)) for b in range(len(xi))
-    )
+    added = np.zeros(xi[0].shape)
+    for a, x in enumerate(xi):
+        added += G[a] * x + 0.5 * x * sum(C[a, b] * y for b, y in enumerate(xi))
     return U + added - added[tuple(core)].mean()

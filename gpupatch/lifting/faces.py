@@ -18,6 +18,9 @@ from gpupatch.grid import PatchGrid
 from gpupatch.lifting.cores import AxisLifting, Lifting, condition_row
 from gpupatch.stencil import check_order, need_patches
 
+GAUSS_POINTS = 8
+"""Points per axis at which cell averages are taken."""
+
 
 def face_centres(grid: PatchGrid, axis: int) -> tuple[NDArray[np.float64], ...]:
     """Positions of the face patches across one axis.
@@ -65,7 +68,9 @@ def face_lifting(grid: PatchGrid, fields: tuple[str, ...], order: int | str, axi
         _normal(grid, a, order) if a == axis else _transverse(grid, a, order)
         for a in range(grid.ndim)
     )
-    return Lifting(grid, fields, axes, face_centres(grid, axis))
+    nodes, share = np.polynomial.legendre.leggauss(GAUSS_POINTS)
+    averages = tuple((nodes / 2 * H, share / 2) for H in grid.gap)
+    return Lifting(grid, fields, axes, face_centres(grid, axis), averages)
 
 
 def _normal(grid: PatchGrid, axis: int, order: int) -> AxisLifting:

@@ -74,7 +74,9 @@ class BurstScheme(MeasuringScheme):
         self.edge_rate, self.method = edge_rate, method
         self._check()
         self.restriction = restriction or core_mean(problem.grid)
-        self.lifting = core_lifting(problem.grid, problem.rule.fields, order)
+        self.lifting = core_lifting(
+            problem.grid, problem.rule.fields, order, self.restriction.weights
+        )
         self.model = problem.model()
         self.kernels = backend.load(self.model, problem.dtype)
         self._stream = 0

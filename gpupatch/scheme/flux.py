@@ -6,19 +6,16 @@ import itertools
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpupatch.arrays import Backend, Macro
 from gpupatch.burst import Burst, BurstPlan, mean_weights
 from gpupatch.errors import SchemeError
-from gpupatch.lifting import cell_weights, face_centres, face_lifting
+from gpupatch.lifting import GAUSS_POINTS, cell_weights, face_centres, face_lifting
 from gpupatch.micro.conservation import flux_form
 from gpupatch.micro.model import SOURCE, MicroModel
 from gpupatch.restriction import Restriction, core_mean
 from gpupatch.scheme.base import MeasuringScheme
 from gpupatch.scheme.problem import Function, Problem, call
-
-GAUSS_POINTS = 8
 
 
 class FluxScheme(MeasuringScheme):

@@ -145,7 +145,7 @@ class Problem:
         return np.tile(u, (n_members, *(1,) * (u.ndim - 1)))
 
     def extremes(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Least and largest value of each field, [field, 2], from [*, field, *] with field second."""
+        """Least and largest value of each field, [field, 2], from [*, field, *] field second."""
         moved = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
         return np.stack([moved.min(axis=1), moved.max(axis=1)], axis=1)
 
