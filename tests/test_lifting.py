@@ -142,7 +142,7 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("order", PUBLISHED)
 def test_reconstruction_at_the_core_edge_has_orders_three_five_seven(order):
-    """METHOD P2: f = exp(sin x), cores 0.2 H wide, error at 0.1 H from the centre."""
+    """f = exp(sin x), cores 0.2 H wide, error at 0.1 H from the centre."""
     errors, half = [], 200
     for n_patch in (16, 32, 64, 128):
         dx = 0.1 * CIRCLE[1] / n_patch / half
@@ -173,7 +173,6 @@ def test_spectral_reconstruction_is_exact_on_resolved_waves():
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 @pytest.mark.parametrize("n", [9, 16, 33])
 def test_taylor_lift_has_the_mean_slope_and_curvature_asked_for(ndim, n):
-    """METHOD P1."""
     rng = np.random.default_rng(5)
     U, G, C = rng.normal(), rng.normal(size=ndim), rng.normal(size=(ndim, ndim))
     C = C + C.T
