@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +129,7 @@ class PatchGrid:
 
     def faces(self, axis: int) -> tuple[Face, Face]:
         """Conditions on the low and the high face of a non-periodic axis."""
-        return self._of(self.boundary, axis)  # type: ignore[return-value]
+        return self._of(self.boundary, axis)
 
     @functools.cached_property
     def n_sites(self) -> tuple[int, ...]:
@@ -138,7 +139,7 @@ class PatchGrid:
             sites = self._of(self.sites, axis)
             if sites is None:
                 core, buffer = self._of(self.core, axis), self._of(self.buffer, axis)
-                dx = float(self._of(self.dx, axis))  # type: ignore[arg-type]
+                dx = float(self._of(self.dx, axis))
                 sites = round(core / dx) + 2 * round(buffer / dx) + 2 * self.edges
             counts.append(int(sites))
         return tuple(counts)
@@ -151,7 +152,7 @@ class PatchGrid:
             dx, ratio = self._of(self.dx, axis), self._of(self.ratio, axis)
             if dx is None:
                 steps = n - 2 * self.edges if self.edgy else (n - self.edges) / 2
-                dx = float(ratio) * self._length(axis) / self.patches[axis] / steps  # type: ignore
+                dx = float(ratio) * self._length(axis) / self.patches[axis] / steps
             values.append(float(dx))
         return tuple(values)
 
@@ -216,7 +217,7 @@ class PatchGrid:
     def site_offsets(self) -> tuple[NDArray[np.float64], ...]:
         """Positions of the sites relative to the patch centre, per axis."""
         return tuple(
-            (np.arange(n) - (n - 1) / 2) * d
+            (np.arange(n, dtype=float) - (n - 1) / 2) * d
             for n, d in zip(self.n_sites, self.spacing, strict=True)
         )
 
@@ -244,7 +245,7 @@ class PatchGrid:
         lo, hi = self.domain[axis]
         n_patch, how = self.patches[axis], self._of(self.positions, axis)
         if self.cells or (self.periodic(axis) and isinstance(how, str)):
-            offset = float(self._of(self.offset, axis)) if self.periodic(axis) else 0.0  # type: ignore
+            offset = float(self._of(self.offset, axis)) if self.periodic(axis) else 0.0
             return lo + (np.arange(n_patch) + 0.5 + offset) * (hi - lo) / n_patch
         if not isinstance(how, str):
             return np.asarray(how, dtype=float)
@@ -260,7 +261,7 @@ class PatchGrid:
         for b in range(0, n_patch - 2, 2):
             free = last - first - b * width
             if free / 2 * (1 - np.cos(np.pi / (n_patch - b - 1))) > width:
-                layer = np.arange(b // 2) * width
+                layer = np.arange(b // 2, dtype=float) * width
                 angles = np.linspace(0, np.pi, n_patch - b)
                 middle = (first + last) / 2 - free / 2 * np.cos(angles)
                 return np.concatenate([first + layer, middle, (last - layer)[::-1]])
@@ -273,7 +274,7 @@ class PatchGrid:
         lo, hi = self.domain[axis]
         return float(hi) - float(lo)
 
-    def _of(self, value, axis: int):
+    def _of(self, value, axis: int) -> Any:
         """The entry of a per-axis argument, which may have been given once for all."""
         if value is None or isinstance(value, (str, int, float)):
             return value
