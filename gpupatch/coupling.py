@@ -275,5 +275,5 @@ def fill_weights(face: Face, edges: int, dx: float):
     rows = np.vstack([np.zeros(len(powers)), inside[:, None] ** powers])
     rows[0, 0], rows[0, 1] = face.a, -face.b / dx
     layers = np.arange(edges, dtype=float)[:, None] ** powers
-    solved = np.linalg.solve(rows.T, layers.T).T
+    solved = np.asarray(np.linalg.solve(rows.T, layers.T).T, dtype=float)
     return solved[:, 0], solved[:, 1:]
