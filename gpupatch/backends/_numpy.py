@@ -76,9 +76,10 @@ class NumpyKernels:
         whole = self.unpack(u) if rate_over is None else u
         for axis in range(len(coupling.axes)):
             values = coupling.boundary_values(axis, t)
-            if values is not None and rate_over is not None:
+            if rate_over is not None:
                 later = coupling.boundary_values(axis, t + rate_over)
-                values = (later - values) / rate_over
+                if values is not None and later is not None:
+                    values = (later - values) / rate_over
             couple_axis(whole, coupling, axis, values, self.model.n_members)
         if whole is not u:
             u[...] = whole - self._base
