@@ -3,6 +3,7 @@
 // fp32 has two forms: plain, and the perturbation form u = base + v that gpupatch runs.
 #include <cstring>
 #include <omp.h>
+#include <utility>
 
 template <class T, int N>
 static void heterogeneous1d(T* u, const T* k, const T* f0, long P, T dt, T h, int n) {
@@ -19,10 +20,11 @@ static void heterogeneous1d(T* u, const T* k, const T* f0, long P, T dt, T h, in
     std::memcpy(s[1], up, sizeof(s[0]));
     for (int i = 0; i < N; ++i) r[i] = c * kp[i];
     for (int i = 0; i < N; ++i) g[i] = fp ? dt * fp[i] : T(0);
-    int b = 0;
+    T* from = s[0];
+    T* to = s[1];
     for (int it = 0; it < n; ++it) {
-      const T* __restrict a = s[b];
-      T* __restrict o = s[b ^ 1];
+      const T* __restrict a = from;
+      T* __restrict o = to;
       if (fp) {
 #pragma omp simd
         for (int i = 1; i < N - 1; ++i)
@@ -32,9 +34,9 @@ static void heterogeneous1d(T* u, const T* k, const T* f0, long P, T dt, T h, in
         for (int i = 1; i < N - 1; ++i)
           o[i] = a[i] + (r[i] * (a[i + 1] - a[i]) - r[i - 1] * (a[i] - a[i - 1]));
       }
-      b ^= 1;
+      std::swap(from, to);
     }
-    std::memcpy(up, s[b], sizeof(s[0]));
+    std::memcpy(up, from, sizeof(s[0]));
   }
 }
 
