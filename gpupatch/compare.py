@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from gpupatch.grid import PatchGrid
 from gpupatch.micro.coefficients import Cell, as_coefficient
 from gpupatch.restriction import weighted_mean
 from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme, Problem
-from gpupatch.scheme.problem import Function, coarse_shape
+from gpupatch.scheme.problem import Initial, coarse_shape
 
 
 class FullDomain:
@@ -118,7 +118,7 @@ class FullDomain:
 
 def full_domain_reference(
     scheme: CoupledScheme | BurstScheme | FluxScheme,
-    initial: Mapping[str, Function],
+    initial: Initial,
     start: float,
 ) -> Callable[[float], Macro]:
     """Coarse values of the full-lattice solution, advanced as they are asked for.

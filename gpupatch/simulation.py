@@ -17,7 +17,7 @@ from gpupatch.errors import InputError, NonFiniteError
 from gpupatch.files.layout import Layout, layout_dataset
 from gpupatch.projection import History, Projection
 from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme
-from gpupatch.scheme.problem import Function
+from gpupatch.scheme.problem import Function, Initial
 
 if TYPE_CHECKING:
     import xarray
@@ -145,7 +145,7 @@ class Interrupts:
 
 def simulate(
     scheme: Scheme,
-    initial: Mapping[str, Function],
+    initial: Initial,
     end: float,
     *,
     start: float = 0.0,
@@ -166,7 +166,8 @@ def simulate(
 
     Args:
         scheme: the patch scheme, which carries the problem and the backend.
-        initial: initial value of each field, a function of position or a number.
+        initial: initial value of each field, a function of position or a number; one mapping for
+            all members, or one per member.
         end: last model time.
         start: first model time.
         save: how many equally spaced times are kept, or the times themselves.

@@ -39,13 +39,13 @@ class Parts:
 
     Attributes:
         scheme: the patch scheme with its problem and backend.
-        initial: initial value of each field.
+        initial: initial value of each field, one mapping per member.
         projection: the method that leaps, or None.
         exact: the exact solution as coarse values of time, or None.
     """
 
     scheme: Scheme
-    initial: dict[str, Any]
+    initial: list[dict[str, Any]]
     projection: Projection | None
     exact: Callable[[float], Macro] | None
 
@@ -89,10 +89,14 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
         seed=case.run.seed,
     )
     scheme = make_scheme(case, problem, backend)
-    initial = {
-        name: make_initial(case, grid, name, given, trust) for name, given in case.initial.items()
-    }
-    stray = sorted(set(initial) - set(rule.fields))
+    initial = [
+        {
+            name: make_initial(case, grid, name, given, trust, values)
+            for name, given in case.initial.items()
+        }
+        for values in case.member_values
+    ]
+    stray = sorted(set(case.initial) - set(rule.fields))
     if stray:
         raise CaseError(
             f"`initial.{stray[0]}`: rule `{rule.name}` has the fields {', '.join(rule.fields)}."
@@ -153,6 +157,12 @@ def make_faces(case: Case, faces: Faces) -> tuple[Face, Face]:
         a, b, c = condition.robin_form
         value: Any = c
         if isinstance(c, str):
+            swept = sorted(set(case.formula(c).names) & set(case.members))
+            if swept:
+                raise CaseError(
+                    f"`grid.boundary`: `{c}` depends on `{swept[0]}`, which `members` sweeps, but "
+                    "all members share their boundary values. Run one case per value."
+                )
             value = _of_position(case, c)
         others = {name: face(other) for name, other in condition.fields.items()}
         return Face(float(a), float(b), value, others)
@@ -176,15 +186,15 @@ def make_coefficient(case: Case, given, trust: bool):
     raise CaseError(f"a coefficient of form {type(given).__name__} is not known.")
 
 
-def make_initial(case: Case, grid: PatchGrid, name: str, given, trust: bool):
-    """The initial value of one field as a function of position."""
+def make_initial(case: Case, grid: PatchGrid, name: str, given, trust: bool, member):
+    """The initial value of one field of one member as a function of position."""
     if isinstance(given, FileInitial):
         return stored_field(grid, read_array(case, given.file, trust), f"initial.{name}")
     if isinstance(given, RandomInitial):
         seed = case.run.seed if given.seed is None else given.seed
-        mean = _of_position(case, given.mean, t=case.time.start)
+        mean = _of_position(case, given.mean, member, case.time.start)
         return random_field(grid, given, mean, seed + sum(map(ord, name)))
-    return _of_position(case, given, t=case.time.start)
+    return _of_position(case, given, member, case.time.start)
 
 
 def make_scheme(case: Case, problem: Problem, backend: Backend) -> Scheme:

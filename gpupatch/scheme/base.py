@@ -14,7 +14,7 @@ from gpupatch.errors import NonFiniteError, SchemeError
 from gpupatch.micro import analysis
 from gpupatch.micro.model import MicroModel
 from gpupatch.projection import Projection
-from gpupatch.scheme.problem import Function, Problem
+from gpupatch.scheme.problem import Function, Initial, Problem
 from gpupatch.scheme.systems import MeasuredSystem
 
 HEALED = 0.046
@@ -151,17 +151,18 @@ class MeasuringScheme(PatchScheme):
         """Coarse values, which are the state."""
         return U
 
-    def initial(self, functions: Mapping[str, Function], t: float = 0.0) -> Macro:
+    def initial(self, initial: Initial, t: float = 0.0) -> Macro:
         """Coarse values of functions of position through the functional of the scheme.
 
         Args:
-            functions: one per field, of position alone.
+            initial: functions of position by field, for all members or one mapping per member.
             t: time of the state; it does not enter.
 
         Returns:
             [member, field, *patch axes].
         """
-        return self.averages(functions, None)
+        members = self.problem.initial_of_members(initial)
+        return np.stack([self.averages(one, None)[m] for m, one in enumerate(members)])
 
     def exact(self, functions: Mapping[str, Function], t: float) -> Macro:
         """Functions of position and time through the functional of the scheme."""

@@ -17,7 +17,7 @@ from gpupatch.micro.model import MicroModel
 from gpupatch.projection import Projection
 from gpupatch.restriction import centre_value, weighted_mean
 from gpupatch.scheme.base import PatchScheme
-from gpupatch.scheme.problem import Function, Problem, coarse_shape
+from gpupatch.scheme.problem import Function, Initial, Problem, coarse_shape
 from gpupatch.scheme.systems import CoupledSystem
 
 
@@ -90,17 +90,22 @@ class CoupledScheme(PatchScheme):
         """The one batch of patches."""
         return [self.model]
 
-    def initial(self, functions: Mapping[str, Function], t: float = 0.0) -> Handle:
+    def initial(self, initial: Initial, t: float = 0.0) -> Handle:
         """A state sampled from functions of position.
 
         Args:
-            functions: one per field, of position alone.
+            initial: functions of position by field, for all members or one mapping per member.
             t: time of the boundary values.
 
         Returns:
             The state with coupled edges.
         """
-        return self.load(self.problem.sample(functions, None, self.model.n_members), t)
+        n_phases = self.model.n_members // self.n_members
+        sampled = [
+            self.problem.sample(functions, None, n_phases)
+            for functions in self.problem.initial_of_members(initial)
+        ]
+        return self.load(np.concatenate(sampled), t)
 
     def load(self, u: Micro, t: float = 0.0) -> Handle:
         """A state from the values at all sites, [patch, field, *sites]; edges are overwritten."""

@@ -19,6 +19,7 @@ from gpupatch.micro.model import MicroModel
 from gpupatch.micro.rule import Rule, mask_name
 
 Function = Callable[..., NDArray[np.float64]] | float
+Initial = Mapping[str, Function] | Sequence[Mapping[str, Function]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +144,28 @@ class Problem:
         for index, name in enumerate(fields):
             u[:, index] = call(functions[name], x, t)
         return np.tile(u, (n_members, *(1,) * (u.ndim - 1)))
+
+    def initial_of_members(self, initial: Initial) -> list[Mapping[str, Function]]:
+        """Initial values of every member.
+
+        Args:
+            initial: functions or numbers by field, for all members or one mapping per member.
+
+        Returns:
+            One mapping per member.
+
+        Raises:
+            SchemeError: if there are not as many mappings as members.
+        """
+        n_members = len(self.member_values)
+        if isinstance(initial, Mapping):
+            return [initial] * n_members
+        if len(initial) != n_members:
+            raise SchemeError(
+                f"{len(initial)} initial states were given for {n_members} members. Give one for "
+                "every member, or one for all."
+            )
+        return list(initial)
 
     def extremes(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Least and largest value of each field, [field, 2], from [*, field, *] field second."""
