@@ -47,7 +47,7 @@ def flux_form(rule: "Rule") -> tuple[tuple[tuple[sp.Expr, ...], ...], tuple[sp.E
 def divergence(rule: "Rule") -> tuple[sp.Expr, ...]:
     """Rates of a flux rule: minus the divergence of its fluxes plus its sources."""
     fluxes, sources = flux_form(rule)
-    known = {access.symbol: access for access in rule.recorded.accesses}
+    known: dict[sp.Basic, Access] = {a.symbol: a for a in rule.recorded.accesses}
     rates = list(sources)
     for axis, row in enumerate(fluxes):
         spacing = scalar_symbol(SPACINGS[axis])
@@ -75,7 +75,7 @@ def moved_accesses(rule: "Rule") -> set[Access]:
 
 
 def _telescope(rule: "Rule", rate: sp.Expr) -> tuple[tuple[sp.Expr, ...], sp.Expr]:
-    known = {access.symbol: access for access in rule.accesses}
+    known: dict[sp.Basic, Access] = {access.symbol: access for access in rule.accesses}
     shapes: dict[sp.Expr, dict[tuple[int, ...], sp.Expr]] = defaultdict(dict)
     for term in sp.Add.make_args(sp.expand(rate)):
         factor, body = term.as_independent(*known, as_Add=False)
@@ -83,7 +83,8 @@ def _telescope(rule: "Rule", rate: sp.Expr) -> tuple[tuple[sp.Expr, ...], sp.Exp
         corner = tuple(min((o[axis] for o in offsets), default=0) for axis in range(rule.ndim))
         shape = _shift(body, known, tuple(-c for c in corner))
         shapes[shape][corner] = shapes[shape].get(corner, sp.S.Zero) + factor
-    flux, source = [sp.S.Zero] * rule.ndim, sp.S.Zero
+    flux: list[sp.Expr] = [sp.S.Zero] * rule.ndim
+    source = sp.S.Zero
     for shape, factors in shapes.items():
         total = sp.simplify(sp.Add(*factors.values()))
         read = [known[s] for s in shape.free_symbols if s in known]
@@ -117,13 +118,13 @@ def _path_flux(shape, known, corner, axis) -> sp.Expr:
     return -spacing * total if end > 0 else spacing * total
 
 
-def _shift(expression: sp.Expr, known: dict[sp.Symbol, Access], shift) -> sp.Expr:
+def _shift(expression: sp.Expr, known: dict[sp.Basic, Access], shift) -> sp.Expr:
     moves = {}
     for symbol in expression.free_symbols & known.keys():
         moved = known[symbol].shifted(shift)
         known[moved.symbol] = moved
         moves[symbol] = moved.symbol
-    return expression.xreplace(moves)
+    return expression.xreplace(moves)  # pyright: ignore[reportReturnType]
 
 
 def _along(ndim: int, axis: int, length: int) -> tuple[int, ...]:

@@ -92,7 +92,7 @@ class Rule:
     def accesses(self) -> tuple[Access, ...]:
         """Everything that the rates read, sorted."""
         found = set().union(*(expression.free_symbols for expression in self.rates))
-        known = {access.symbol: access for access in self._candidates()}
+        known: dict[sp.Basic, Access] = {a.symbol: a for a in self._candidates()}
         return tuple(sorted(known[symbol] for symbol in found if symbol in known))
 
     @property
@@ -147,7 +147,8 @@ class Rule:
             found = f"unknown: {', '.join(unknown)}" if unknown else f"not given: {missing[0]}"
             names = ", ".join(self.parameters) or "none"
             raise RuleError(f"rule `{self.name}` has the parameters {names}; {found}.")
-        return {name: float(given.get(name, self.defaults.get(name))) for name in self.parameters}
+        complete = {**self.defaults, **given}
+        return {name: float(complete[name]) for name in self.parameters}
 
     def source(self, target: str = "numba", dtype: str = "float64") -> str:
         """The generated source of the rule for one target.
