@@ -8,6 +8,7 @@ from importlib import import_module as _import_module
 from gpupatch._version import __version__
 
 _HOMES = {
+    "gpupatch.backends.select": "get_backend",
     "gpupatch.burst": "Burst",
     "gpupatch.coupling": "Coupling",
     "gpupatch.homogenisation": "effective",
