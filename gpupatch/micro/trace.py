@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import sympy as sp
+from sympy.logic.boolalg import Boolean
 
 from gpupatch.errors import RuleError
 
@@ -116,6 +117,8 @@ class _Recorded:
 class TracedCondition(_Recorded):
     """A comparison of traced values, to be used in `gp.where`."""
 
+    expr: Boolean
+
     def __init__(self, expr):
         self.expr = expr
 
@@ -131,6 +134,8 @@ class TracedCondition(_Recorded):
 
 class Traced(_Recorded):
     """A number that is not known yet: arithmetic on it is recorded as an expression."""
+
+    expr: sp.Expr
 
     def __init__(self, expr: sp.Expr):
         self.expr = expr
