@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gpupatch.errors import SchemeError
 from gpupatch.grid import PatchGrid
 from gpupatch.micro.analysis import jacobian
+from gpupatch.micro.coefficients import CoefficientLike
 from gpupatch.micro.model import MicroModel
 from gpupatch.micro.rule import Rule
 from gpupatch.scheme.problem import Problem
@@ -18,7 +19,7 @@ TOLERANCE = 1e-12
 
 
 def effective(
-    rule: Rule, coefficients: Mapping[str, object], grid: PatchGrid, parameters=None
+    rule: Rule, coefficients: Mapping[str, CoefficientLike], grid: PatchGrid, parameters=None
 ) -> NDArray[np.float64]:
     """Measure the effective conductivity tensor of a periodic medium.
 

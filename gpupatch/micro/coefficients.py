@@ -146,9 +146,10 @@ class Lognormal:
 
 
 Coefficient = Profile | Cell | Lognormal
+CoefficientLike = Coefficient | Callable[..., ArrayLike] | Mapping[int, ArrayLike] | ArrayLike
 
 
-def as_coefficient(given) -> Coefficient:
+def as_coefficient(given: CoefficientLike) -> Coefficient:
     """A coefficient from what users write: a function, an array, a number or one of the classes.
 
     Raises:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gpupatch.arrays import Macro, Micro
 from gpupatch.errors import SchemeError, suggestion
 from gpupatch.grid import PatchGrid
-from gpupatch.micro.coefficients import Cell, Places, as_coefficient
+from gpupatch.micro.coefficients import Cell, CoefficientLike, Places, as_coefficient
 from gpupatch.micro.model import MicroModel
 from gpupatch.micro.rule import Rule, mask_name
 
@@ -44,7 +44,7 @@ class Problem:
     rule: Rule
     grid: PatchGrid
     parameters: Mapping[str, float] = field(default_factory=dict)
-    coefficients: Mapping[str, object] = field(default_factory=dict)
+    coefficients: Mapping[str, CoefficientLike] = field(default_factory=dict)
     members: Mapping[str, Sequence[float]] = field(default_factory=dict)
     replicas: int = 1
     dtype: str = "float64"
