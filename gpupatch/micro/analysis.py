@@ -63,7 +63,7 @@ def _uniform_symbol(rule: Rule):
     scalars = sorted({s for e in known.expressions for s in e.free_symbols} - set(flat), key=str)
     uniform = [expression.subs(flat) for expression in known.expressions]
     compiled = sp.lambdify([*fields, *arrays, *scalars], uniform, "numpy")
-    return compiled, [s.name for s in scalars]
+    return compiled, [str(s) for s in scalars]
 
 
 def symbol(
@@ -101,7 +101,9 @@ def _scalars(model: MicroModel, member: int, t: float) -> dict[str, float]:
     return values | {name: float(x) for name, x in zip(COORDINATES, middle, strict=False)}
 
 
-def spectrum(model: MicroModel, extremes: NDArray[np.float64], theta, t: float = 0.0):
+def spectrum(
+    model: MicroModel, extremes: NDArray[np.float64], theta, t: float = 0.0
+) -> NDArray[np.complexfloating]:
     """Eigenvalues of the symbol at all corners of the range of states and coefficients.
 
     Args:
