@@ -76,6 +76,7 @@ def moved_accesses(rule: "Rule") -> set[Access]:
 
 def _telescope(rule: "Rule", rate: sp.Expr) -> tuple[tuple[sp.Expr, ...], sp.Expr]:
     known: dict[sp.Basic, Access] = {access.symbol: access for access in rule.accesses}
+    places = {scalar_symbol(name) for name in COORDINATES}
     shapes: dict[sp.Expr, dict[tuple[int, ...], sp.Expr]] = defaultdict(dict)
     for term in sp.Add.make_args(sp.expand(rate)):
         factor, body = term.as_independent(*known, as_Add=False)
@@ -83,23 +84,29 @@ def _telescope(rule: "Rule", rate: sp.Expr) -> tuple[tuple[sp.Expr, ...], sp.Exp
         corner = tuple(min((o[axis] for o in offsets), default=0) for axis in range(rule.ndim))
         shape = _shift(body, known, tuple(-c for c in corner))
         shapes[shape][corner] = shapes[shape].get(corner, sp.S.Zero) + factor
+        if factor.free_symbols & places and any(any(offset) for offset in offsets):
+            raise _not_conserved(rule, body, known, "have a factor that varies in space")
     flux: list[sp.Expr] = [sp.S.Zero] * rule.ndim
     source = sp.S.Zero
     for shape, factors in shapes.items():
         total = sp.simplify(sp.Add(*factors.values()))
         read = [known[s] for s in shape.free_symbols if s in known]
         if total != 0 and any(any(access.offset) for access in read):
-            shown = " * ".join(sorted(str(access) for access in read))
-            raise RuleError(
-                f"rule `{rule.name}` is not in conservation form: the terms in {shown} do not "
-                "cancel between neighbouring sites. Write it with `@gp.flux_rule`, or use the "
-                "`coupled` or `burst` scheme."
-            )
+            why = "do not cancel between neighbouring sites"
+            raise _not_conserved(rule, shape, known, why)
         source += total * shape
         for corner, factor in factors.items():
             for axis in range(rule.ndim):
                 flux[axis] += factor * _path_flux(shape, known, corner, axis)
     return tuple(flux), source
+
+
+def _not_conserved(rule: "Rule", body: sp.Expr, known: dict[sp.Basic, Access], why: str):
+    shown = " * ".join(sorted(str(known[s]) for s in body.free_symbols if s in known))
+    return RuleError(
+        f"rule `{rule.name}` is not in conservation form: the terms in {shown} {why}. "
+        "Write it with `@gp.flux_rule`, or use the `coupled` or `burst` scheme."
+    )
 
 
 def _path_flux(shape, known, corner, axis) -> sp.Expr:

@@ -13,7 +13,7 @@ import sympy as sp
 from gpupatch.errors import RuleError
 from gpupatch.micro.trace import COORDINATES, RESERVED, Access, Trace, flatten, trace
 
-_SCALARS = (int, float, bool, str, type(None))
+_SCALARS = (int, float, bool, str, type(None), np.number, np.ufunc)
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,7 +294,8 @@ def _declare(fields, coefficients, second_order, noise, at, is_flux, function) -
         raise RuleError(
             f"rule `{function.__name__}`: `at` gives 'even' or 'odd' for every field, not {at}."
         )
-    _check_closure(function)
+    for part in (function, *noise.values()):
+        _check_closure(function.__name__, part)
     scalars = [a for a in arguments if a.name not in taken and a.name not in RESERVED]
     defaults = {a.name: float(a.default) for a in scalars if a.default is not a.empty}
     return Rule(
@@ -314,12 +315,13 @@ def _names(text) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split()) if isinstance(text, str) else tuple(text)
 
 
-def _check_closure(function: Callable) -> None:
-    allowed = (*_SCALARS, FunctionType, ModuleType)
+def _check_closure(rule_name: str, function: Callable) -> None:
     for name, value in inspect.getclosurevars(function).nonlocals.items():
-        if not isinstance(value, allowed):
+        if isinstance(value, FunctionType) and value is not function:
+            _check_closure(rule_name, value)
+        elif not isinstance(value, (*_SCALARS, FunctionType, ModuleType)):
             raise RuleError(
-                f"rule `{function.__name__}` closes over `{name}`, a {type(value).__name__}: "
+                f"rule `{rule_name}` closes over `{name}`, a {type(value).__name__}: "
                 "make it a parameter or a coefficient, or close over plain numbers."
             )
 
@@ -431,6 +433,19 @@ class ShiftedSlices:
     def __getitem__(self, offset) -> np.ndarray:
         steps = offset if isinstance(offset, tuple) else (offset,)
         face = next((axis for axis, s in enumerate(steps) if not float(s).is_integer()), -1)
-        whole = [math.floor(s) for s in steps]
-        place = (slice(w.start + s, w.stop + s) for w, s in zip(self.window, whole, strict=True))
-        return self.arrays[face][(slice(None), *place)]
+        array = self.arrays[face]
+        starts = [w.start + math.floor(s) for w, s in zip(self.window, steps, strict=True)]
+        stops = [b + w.stop - w.start for b, w in zip(starts, self.window, strict=True)]
+        beyond = any(b < 0 for b in starts) or any(map(int.__gt__, stops, array.shape[1:]))
+        return self._padded(array, starts, stops) if beyond else _between(array, starts, stops)
+
+    def _padded(self, array: np.ndarray, starts, stops) -> np.ndarray:
+        """Values with NaN beyond the patch, where only fluxes that are not asked for read."""
+        low = [max(0, -b) for b in starts]
+        high = [max(0, e - n) for e, n in zip(stops, array.shape[1:], strict=True)]
+        wide = np.pad(array, [(0, 0), *zip(low, high, strict=True)], constant_values=np.nan)
+        return _between(wide, np.add(starts, low), np.add(stops, low))
+
+
+def _between(array: np.ndarray, starts, stops) -> np.ndarray:
+    return array[(slice(None), *map(slice, starts, stops))]
