@@ -212,8 +212,10 @@ class NumpyKernels:
         inside = self.model.inside
         settle(u, t)
         self._half_kick(u, t, dt, pairs)
+        velocity = self.unpack(u)
         for x, v in pairs:
-            u[(slice(None), x, *inside)] += self.dtype.type(dt) * u[(slice(None), v, *inside)]
+            drift = dt * velocity[(slice(None), v, *inside)]
+            u[(slice(None), x, *inside)] += drift.astype(self.dtype)
         settle(u, t + dt)
         self._half_kick(u, t + dt, dt, pairs)
 
