@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from gpupatch.arrays import Macro, Micro
 from gpupatch.backends._cache import load_source
 from gpupatch.backends._numba_loops import Geometry
+from gpupatch.backends._numba_passes import FROZEN, MOVING, SAME_SLOPE
 from gpupatch.backends._numba_source import STATE, Program, generate
 from gpupatch.backends._numba_tables import (
     axis_tables,
     boundary_table,
+    burst_work,
     lift_tables,
-    no_lift,
+    observation_tables,
     restriction_tables,
     ring_tables,
 )
@@ -175,7 +177,8 @@ class NumbaKernels:
                 times = [t + (k + c) * dt for k in range(first, last) for c in fractions]
                 given = boundary_table(coupling, [*times, t + last * dt])
             code.advance_all(
-                _rows(u), self._scratch, self._base_of(u), tables, axes, given, key,
+                _rows(u), self._scratch, self._noise_work(u), self._ring,
+                self._base_of(u), tables, axes, given, key,
                 self._n_member, (t, dt, first, steps), last == n_steps,
             )  # fmt: skip
 
@@ -186,20 +189,22 @@ class NumbaKernels:
         given = boundary_table(coupling, times if varying else times[:1])
         rates = boundary_table(coupling, times if varying else times[:1], every * dt)
         per_step = tuple(table * dt for table in rates)
-        observe = (np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0))
+        never = np.zeros(every + 1, dtype=bool)
+        observe = (np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0), never)
         code.advance_blocks(
             _rows(u), np.empty_like(_rows(u)), self._base_of(u), self._tables_for(program, dt),
-            self._coupling(coupling), given, per_step, no_lift(len(u)), self._ring,
-            observe, key, self._n_member, (t, dt, n_steps), every, self._chunks(len(u)),
+            self._coupling(coupling), given, per_step, (), self._ring, observe,
+            np.zeros((every + 1, 0)), key, self._n_member, (t, dt, n_steps), every,
+            self._work(code, len(u)),
         )  # fmt: skip
 
     def lift(self, lifting: Lifting, extended: Macro) -> Micro:
         """Sites of all patches from extended coarse values."""
-        tables = lift_tables(lifting, extended, None)
-        _, U, _, nodes, weights, n_patch = tables
-        code, _ = self._program("euler", int(np.prod(self.model.shape)))
+        n_patch = len(extended) * int(np.prod([len(part.nodes) for part in lifting.axes]))
         u = np.empty((n_patch, *self.model.shape[1:]))
-        code.lift_all(_rows(u), U, n_patch // len(U), nodes, weights)
+        code, _ = self._program("euler", u.size)
+        tables = lift_tables(lifting, extended, None, self._chunks(n_patch))
+        code.lift_all(_rows(u), tables, n_patch // len(extended))
         return self.pack(u) if self._single else u
 
     def burst(
@@ -219,7 +224,7 @@ class NumbaKernels:
         """
         moving = edge_rate is not None
         rate = np.asarray(edge_rate, dtype=self.dtype) if moving else u
-        return self._burst(_rows(u), self._base_of(u), no_lift(len(u)), plan, t, _rows(rate), moving)
+        return self._burst(_rows(u), self._base_of(u), None, len(u), plan, t, _rows(rate), moving)
 
     def lift_burst_restrict(
         self, lifting: Lifting, extended: Macro, plan: BurstPlan, t: float, edge_rate=None
@@ -236,10 +241,10 @@ class NumbaKernels:
         Returns:
             As `burst`.
         """
-        lift = lift_tables(lifting, extended, edge_rate)
-        nothing = np.zeros((1, 1), dtype=self.dtype)
-        base = np.zeros((1, 1))
-        return self._burst(nothing, base, lift, plan, t, nothing, edge_rate is not None)
+        n_patch = len(extended) * int(np.prod([len(part.nodes) for part in lifting.axes]))
+        lift = lift_tables(lifting, extended, edge_rate, self._chunks(n_patch))
+        u, base = np.zeros((1, 1), dtype=self.dtype), np.zeros((1, 1))
+        return self._burst(u, base, lift, n_patch, plan, t, u, edge_rate is not None)
 
     def restrict(self, restriction: Restriction, u: Micro) -> NDArray[np.float64]:
         """Weighted means over the cores, [patch, field]."""
@@ -259,19 +264,25 @@ class NumbaKernels:
         """Whether every value is finite."""
         return bool(np.isfinite(u.min()) and np.isfinite(u.max()))
 
-    def _burst(self, rows, base, lift, plan: BurstPlan, t, edge_rate, moving):
-        n_patch = lift[-1]
-        size = int(np.prod(self.model.shape[1:]))
-        code, program = self._program(plan.stepper, n_patch * size * plan.n_steps, plan.flux_axis)
+    def _burst(self, rows, base, lift, n_patch, plan: BurstPlan, t, edge_rate, moving):
+        updates = n_patch * int(np.prod(self.model.shape[1:])) * plan.n_steps
+        code, program = self._program(plan.stepper, updates, plan.flux_axis, lift is not None)
         out = np.zeros((plan.weights.shape[1], n_patch, self.model.shape[1]))
-        mode = 1 if moving else 2 if plan.edge == "neumann" else 0
+        mode = MOVING if moving else SAME_SLOPE if plan.edge == "neumann" else FROZEN
         code.burst_all(
-            rows, out, base, self._tables_for(program, plan.dt), lift, self._ring, edge_rate,
-            mode, 1.0, restriction_tables(plan.restriction, self.model.sites),
+            rows, out, base, self._tables_for(program, plan.dt), lift or (), self._ring, edge_rate,
+            mode, 1.0, observation_tables(plan, self.model.sites),
             np.ascontiguousarray(plan.weights), self._key(plan.stream), self._n_member, float(t),
-            (float(t), float(plan.dt), 0, plan.n_steps, not lift[0]), self._chunks(n_patch),
+            (float(t), float(plan.dt), 0, plan.n_steps), self._work(code, n_patch),
         )  # fmt: skip
         return out
+
+    def _work(self, code, n_patch: int) -> tuple:
+        size, pairs = code.N_FIELD * code.N_SITE, len(self._ring[1])
+        return burst_work(self._chunks(n_patch), code.ROW, size, pairs, self.dtype)
+
+    def _noise_work(self, u: Micro) -> NDArray[np.float64]:
+        return np.empty(_rows(u).shape if self.model.rule.noise else (1, 1))
 
     @property
     def _n_member(self) -> int:
@@ -295,11 +306,11 @@ class NumbaKernels:
             self._axes[coupling] = axis_tables(coupling, self.model.n_members)
         return self._axes[coupling]
 
-    def _program(self, stepper: str, updates: int, measured: int = STATE):
+    def _program(self, stepper: str, updates: int, measured: int = STATE, lifts: bool = False):
         """Compiled passes for a stepper, threaded if there is work for several threads."""
         threads = numba.get_num_threads() > 1 and updates >= _WORTH_THREADS
         return compiled(
-            self.model.rule, self.geometry, self.dtype.name, stepper, measured, threads
+            self.model.rule, self.geometry, self.dtype.name, stepper, measured, lifts, threads
         )
 
     def _tables_for(self, program: Program, step: float) -> tuple:
@@ -326,9 +337,9 @@ class NumbaKernels:
 
 
 @functools.lru_cache(maxsize=256)
-def compiled(rule, geometry, dtype, stepper, measured, threads) -> tuple[ModuleType, Program]:
-    """The module generated for a rule, and the program it came from."""
-    program = generate(rule, geometry, dtype, stepper, measured, threads)
+def compiled(*choices) -> tuple[ModuleType, Program]:
+    """The module generated for a rule, and the program it came from; see `generate`."""
+    program = generate(*choices)
     return load_source(program.text), program
 
 

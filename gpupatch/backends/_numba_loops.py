@@ -49,40 +49,49 @@ class Geometry:
 
 @dataclass(frozen=True)
 class SiteLoop:
-    """A function that evaluates a block at every site of a window.
+    """The evaluation of a block at every site of a window of one patch.
 
     Attributes:
-        name: of the function.
-        arguments: of the function.
         block: what is evaluated.
         read: source of a field or base value at a place in memory.
         store: lines that store the outputs.
         precision: "T" for the working precision, or "float64".
-        statics: name of the row of statics.
-        scalars: name of the row of scalars.
-        cleared: array that is set to zero first, or nothing.
+        static: source of a static at a place in memory.
+        scalar: source of a scalar by its index.
     """
 
-    name: str
-    arguments: str
     block: Block
     read: Callable[[Load, int], str]
     store: Store
     precision: str = "T"
-    statics: str = "s"
-    scalars: str = "q"
-    cleared: str = ""
+    static: str = "s[{} + i]"
+    scalar: str = "q[{}]"
 
-    def source(self, geometry: Geometry, window=None) -> str:
-        """The text of the function.
+    def scalars(self) -> list[str]:
+        """Lines that fetch the scalars, in the working precision."""
+        precision, scalar = self.precision, self.scalar
+        return [f"{n} = {precision}({scalar.format(k)})" for n, k in self.block.scalars]
+
+    def moment(self) -> list[str]:
+        """Lines that evaluate, in float64, what depends on the time `now` but not on place."""
+        exact, lines = ScalarPrinter("float64"), []
+        used = set().union(*(e.free_symbols for _, e in self.block.stage))
+        for name, index in self.block.scalars:
+            if any(symbol.name == name for symbol in used):
+                lines.append(f"{name} = {self.scalar.format(index)}")
+        lines += [f"{name} = {exact(expression)}" for name, expression in self.block.stage]
+        lines += [f"{name} = {self.precision}({name})" for name, _ in self.block.stage]
+        return lines + (self.scalars() if lines else [])
+
+    def sites(self, geometry: Geometry, window=None) -> list[str]:
+        """Lines of the loop over the sites; `i` counts from the first site of the window.
 
         Args:
             geometry: sizes, which become constants.
             window: first site and first site after the last, per axis; the interior when absent.
         """
         low, high = window or geometry.inside
-        lines = [f"def {self.name}({self.arguments}):", *self._once()]
-        indent, steps = "    ", []
+        lines, indent, steps = [], "", []
         for axis, (first, end) in enumerate(zip(low, high, strict=True)):
             lines.append(f"{indent}for i{axis} in range({end - first}):")
             stride = geometry.place([int(k == axis) for k in range(len(low))])
@@ -93,18 +102,32 @@ class SiteLoop:
             place = geometry.place([a + o for a, o in zip(low, load.offset, strict=True)])
             place += load.index * geometry.n_site
             static = load.array == "static"
-            value = f"{self.statics}[{place} + i]" if static else self.read(load, place)
+            value = self.static.format(place) if static else self.read(load, place)
             body.append(f"{load.symbol} = {value}")
         printer = ScalarPrinter(self.precision)
         body += [f"{name} = {printer(expression)}" for name, expression in self.block.statements]
         body += self.store([printer(e) for e in self.block.outputs], geometry.place(low))
-        return "\n".join(lines + [indent + line for line in body]) + "\n"
+        return lines + [indent + line for line in body]
 
-    def _once(self) -> list[str]:
-        """What is computed before the loop: in float64, then rounded to the working precision."""
-        exact = ScalarPrinter("float64")
-        lines = [f"    {self.cleared}[:] = 0.0"] if self.cleared else []
-        lines += [f"    {name} = {self.scalars}[{index}]" for name, index in self.block.scalars]
-        lines += [f"    {name} = {exact(expression)}" for name, expression in self.block.stage]
-        names = [name for name, _ in (*self.block.scalars, *self.block.stage)]
-        return lines + [f"    {name} = {self.precision}({name})" for name in names]
+    def function(self, head: str, geometry: Geometry, cleared: str = "", window=None) -> str:
+        """A function of the time `now` that runs the loop.
+
+        Args:
+            head: its name and arguments.
+            geometry: sizes.
+            cleared: array that is set to zero first, if any.
+            window: as for `sites`.
+        """
+        zero = [f"for i in range({cleared}.size):", f"    {cleared}[i] = 0.0"] if cleared else []
+        lines = [*zero, *self.scalars(), *self.moment(), *self.sites(geometry, window)]
+        return function(head, lines)
+
+
+def function(head: str, lines: list[str]) -> str:
+    """The text of a function with the given lines."""
+    return "\n".join([f"def {head}:", *(f"    {line}" for line in lines)]) + "\n"
+
+
+def indented(lines: list[str], head: str) -> list[str]:
+    """Lines under a compound statement."""
+    return [head, *(f"    {line}" for line in lines)]

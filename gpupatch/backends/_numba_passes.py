@@ -12,6 +12,10 @@ import numpy as np
 from numba import prange
 
 
+FROZEN, MOVING, SAME_SLOPE = 0, 1, 2
+"""What the edge sites of a patch do during a burst."""
+
+
 def couple_axis(u, at, base, axis, given, when):
     """Overwrite the edges across one axis; see `gpupatch.coupling` for the formula."""
     numbers, members, nodes, weights, sites, affine, near, inside = axis
@@ -97,13 +101,13 @@ def weighted(y, at, base, with_base, start, rows, row_weights, line):
     return total
 
 
-def settle(w, at, edge, t):
-    """Set the edge sites of one patch: frozen (0), moving in time (1), frozen differences (2)."""
-    mode, ring, write, read, first, speed, start, scale = edge
-    if mode == 1:
+def settle(w, at, mode, edge, t):
+    """Set the edge sites of one patch that move in time, or keep their slope."""
+    ring, write, read, first, speed, start, scale = edge
+    if mode == MOVING:
         for i in range(ring.size):
             w[at + ring[i]] = first[ring[i]] + (t - start) * scale * speed[ring[i]]
-    elif mode == 2:
+    else:
         for i in range(write.size):
             w[at + write[i]] = w[at + read[i]] + first[i]
 
@@ -132,10 +136,12 @@ def restrict_all(u, base, with_base, rows, row_weights, line, n_field, out):
             out[p, f] = weighted(u[p], 0, b, with_base, f * n, rows, row_weights, line)
 
 
-def lift_all(out, U, n_member, nodes, weights):
+def lift_all(out, lift, n_member):
     """Fill every patch of every member from extended coarse values."""
-    for p in prange(out.shape[0]):
-        partial = np.empty((nodes[1].shape[1], nodes[2].shape[1]))
-        plane = np.empty((nodes[2].shape[1], weights[1].shape[2]))
-        member = p // n_member
-        lift_patch(out[p], U, member, p - member * n_member, nodes, weights, partial, plane)
+    U, _, nodes, weights, partials, planes = lift
+    n_chunk = partials.shape[0]
+    for chunk in prange(n_chunk):
+        for p in range(out.shape[0] * chunk // n_chunk, out.shape[0] * (chunk + 1) // n_chunk):
+            member = p // n_member
+            place, partial, plane = p - member * n_member, partials[chunk], planes[chunk]
+            lift_patch(out[p], U, member, place, nodes, weights, partial, plane)

@@ -16,7 +16,7 @@ from types import ModuleType
 import sympy as sp
 
 from gpupatch.backends import _numba_drivers, _numba_passes
-from gpupatch.backends._numba_loops import Geometry, SiteLoop, Store
+from gpupatch.backends._numba_loops import Geometry, SiteLoop, Store, function, indented
 from gpupatch.backends._numba_steps import Steps, write_steps
 from gpupatch.burst import canonical_stepper
 from gpupatch.micro.conservation import flux_form, moved_accesses
@@ -36,25 +36,27 @@ import numpy as np
 from numba import float64, int64, prange
 from numba import {dtype} as T
 
-N_FIELD, N_SITE, N_SLOT, N_TURN, N_CALL = {n_field}, {n_site}, {n_slot}, {n_turn}, {n_call}
+N_FIELD, N_SITE, N_SLOT, N_TURN, N_PASS = {n_field}, {n_site}, {n_slot}, {n_turn}, {n_pass}
+FROZEN, MOVING, SAME_SLOPE = {edges}
 SLOT, FRACTION = {slot}, {fraction}
 BASE, ROW = {base}, {row}
-SINGLE, NOISY, MEASURES, REFRESHED = {single}, {noisy}, {measures}, {refreshed}
+SINGLE, NOISY, MEASURES, LIFTS = {flags}
 '''
 
 _FOOTER = """
-def compiled(function, parallel=False, fastmath=("contract", "nsz", "arcp")):
-    return numba.njit(
-        function, cache=True, error_model="numpy", fastmath=set(fastmath), parallel=parallel
-    )
+OPTIONS = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
-
-weighted = compiled(weighted, fastmath=("contract", "nsz", "arcp", "reassoc"))
+weighted = numba.njit(weighted, **{**INNER, "fastmath": {"contract", "nsz", "arcp", "reassoc"}})
 """
 
+_ENTRIES = (
+    *("couple_all", "couple_rates", "rate_all", "lift_all", "restrict_all"),
+    *("burst_all", "advance_all", "advance_blocks"),
+)
 _OVER_PATCHES = (
     *("couple_axis", "couple_axis_alone", "restrict_all", "lift_all", "rate_all", "burst_all", "advance_all"),
-    *("kick_all", "step_all"),
+    *("kick_all", "pass_all"),
 )
 
 
@@ -81,6 +83,7 @@ def generate(
     dtype: str,
     stepper: str,
     measured: int = STATE,
+    lifts: bool = False,
     threads: bool = False,
 ) -> Program:
     """Write the source of all passes for one rule.
@@ -91,6 +94,7 @@ def generate(
         dtype: "float64" or "float32".
         stepper: name of the micro-stepper.
         measured: axis of the flux that bursts measure, `SOURCE` or `STATE`.
+        lifts: whether bursts start from coarse values instead of a state.
         threads: whether loops over patches are shared between threads.
 
     Returns:
@@ -118,23 +122,22 @@ def generate(
         n_site=geometry.n_site,
         n_slot=steps.n_slot,
         n_turn=len(steps.turns),
-        n_call=len(steps.turns[0]),
-        slot=tuple(-1 if c.slot is None else c.slot for calls in steps.turns for c in calls),
-        fraction=tuple(call.time for call in steps.turns[0]),
+        n_pass=len(steps.turns[0]),
+        slot=tuple(-1 if p.slot is None else p.slot for passes in steps.turns for p in passes),
+        fraction=tuple(steps.times),
         base=base,
         row=base + 2 * size * single,
-        single=single,
-        noisy=bool(rule.noise),
-        measures=measured != STATE,
-        refreshed=single and rule.time_dependent,
+        edges=(_numba_passes.FROZEN, _numba_passes.MOVING, _numba_passes.SAME_SLOPE),
+        flags=(single, bool(rule.noise), measured != STATE, lifts),
     )
+    refreshed = single and rule.time_dependent
     parts = [
-        *steps.loops,
         _rate(rule, geometry, point, exact, single),
         _freeze(rule, geometry, exact, base + size, single),
-        _exact("amplitude_row", amplitudes, geometry, exact, single),
+        _amplitudes(amplitudes, geometry, exact, single),
         _measure(rule, geometry, exact, measured, single),
-        _stage_row(steps),
+        _run_row(steps, geometry, size, refreshed),
+        _pass_all(steps, geometry, refreshed),
         _couplings(rule.ndim, single),
     ]
     bodies = "\n\n".join([_functions(_numba_passes), *parts, _functions(_numba_drivers)])
@@ -145,62 +148,45 @@ def generate(
 def _rate(rule: Rule, geometry: Geometry, point: Lowering, exact: Lowering, single: bool) -> str:
     """Rates times the step; in float32 they are evaluated in float64 and rounded once."""
     rates = [STEP * rate for rate in rule.rates]
-    loop = SiteLoop(
-        name="rate_row",
-        arguments="w, at, out, base, s, q, e, r, t",
-        block=(exact if single else point).block(rates),
-        read=_read_whole(single),
-        store=_store("out", geometry),
-        cleared="out",
-    )
+    head, store = "rate_row(w, at, out, base, s, q, e, r, now)", _store("out", geometry)
     if single:
-        loop = replace(loop, precision="float64", statics="e", scalars="r")
-    return loop.source(geometry)
+        return _exact(head, rates, geometry, exact, _read_whole(single), store, "out")
+    loop = SiteLoop(point.block(rates), _read_whole(single), store)
+    return loop.function(head, geometry, "out")
 
 
 def _freeze(rule: Rule, geometry: Geometry, exact: Lowering, start: int, single: bool) -> str:
     """In float32, the rate of the base, evaluated in float64 and rounded once."""
+    head = "freeze(w, base, e, r, now)"
     if not single:
-        return "def freeze(w, base, e, r, t):\n    pass\n"
-    loop = SiteLoop(
-        name="freeze",
-        arguments="w, base, e, r, t",
-        block=exact.block([STEP * rate for rate in rule.rates]),
-        read=lambda load, place: f"base[{place} + i]",
-        store=_store("w", geometry, start),
-        precision="float64",
-        statics="e",
-        scalars="r",
-    )
-    return loop.source(geometry)
+        return function(head, ["pass"])
+    rates, store = [STEP * rate for rate in rule.rates], _store("w", geometry, start)
+    return _exact(head, rates, geometry, exact, lambda load, place: f"base[{place} + i]", store)
 
 
 def _measure(rule: Rule, geometry: Geometry, exact: Lowering, measured: int, single: bool) -> str:
     """The flux through the faces across an axis, the source, or nothing."""
     low, high = geometry.inside
-    values = [sp.S.Zero] * len(rule.fields)
+    values = (sp.S.Zero,) * len(rule.fields)
     if measured != STATE:
         fluxes, sources = flux_form(rule)
         values = sources if measured == SOURCE else fluxes[measured]
     if measured >= 0:
         low[measured] -= 1
-    return _exact("measure_row", values, geometry, exact, single, (low, high))
+    head, store = "measure_row(w, at, base, z, e, r, now)", _store("z", geometry)
+    return _exact(head, values, geometry, exact, _read_whole(single), store, "z", (low, high))
 
 
-def _exact(name: str, values, geometry: Geometry, exact: Lowering, single, window=None) -> str:
-    """A loop that evaluates something in float64 on the whole state."""
-    loop = SiteLoop(
-        name=name,
-        arguments="w, at, base, z, e, r, t",
-        block=exact.block(values),
-        read=_read_whole(single),
-        store=_store("z", geometry),
-        precision="float64",
-        statics="e",
-        scalars="r",
-        cleared="z",
-    )
-    return loop.source(geometry, window)
+def _amplitudes(values, geometry: Geometry, exact: Lowering, single: bool) -> str:
+    """Ito amplitudes of the noise."""
+    head, store = "amplitude_row(w, at, base, z, e, r, now)", _store("z", geometry)
+    return _exact(head, values, geometry, exact, _read_whole(single), store, "z")
+
+
+def _exact(head, values, geometry, exact: Lowering, read, store, cleared="", window=None) -> str:
+    """A function that evaluates something in float64."""
+    loop = SiteLoop(exact.block(values), read, store, "float64", "e[{} + i]", "r[{}]")
+    return loop.function(head, geometry, cleared, window)
 
 
 def _read_whole(single: bool) -> Callable[[Load, int], str]:
@@ -219,12 +205,47 @@ def _store(array: str, geometry: Geometry, start: int = 0) -> Store:
     return lines
 
 
-def _stage_row(steps: Steps) -> str:
-    """Run one of the loops of a step, chosen by its number."""
-    lines = ["def stage_row(number, w, s, q, t):"]
-    for number, call in enumerate(call for calls in steps.turns for call in calls):
-        lines += [f"    if number == {number}:", f"        {call.loop}(w, s, q, t)"]
-    return "\n".join(lines) + "\n"
+def _run_row(steps: Steps, geometry: Geometry, size: int, refreshed: bool) -> str:
+    """Steps of one patch on its own; time loop and site loops in one function."""
+    first = steps.turns[0][0].loop
+    turns = []
+    for passes in steps.turns:
+        lines = []
+        for k, one in enumerate(passes):
+            lines.append(f"now = begin + {one.time!r} * dt")
+            if k and one.slot is not None:
+                settle = f"settle(w, {one.slot * size}, mode, edge, now)"
+                lines += indented([settle], "if mode != FROZEN:")
+            if refreshed:
+                lines.append("freeze(w, base, e, r, now)")
+            if one.loop.block.scalars != first.block.scalars:
+                lines += one.loop.scalars()
+            lines += [*one.loop.moment(), *one.loop.sites(geometry)]
+        turns.append(lines)
+    step = ["begin = t + step * dt", *turns[0]]
+    if len(turns) == 2:
+        step = [step[0], *indented(turns[0], "if turn == 0:"), *indented(turns[1], "else:")]
+        step.append("turn = 1 - turn")
+    settle = f"settle(w, turn * {size}, mode, edge, begin + dt)"
+    step += indented([settle], "if mode != FROZEN and not NOISY:")
+    lines = [*first.scalars(), *indented(step, "for step in range(first, first + count):")]
+    head = "run_row(w, turn, base, s, q, e, r, mode, edge, first, count, t, dt)"
+    return function(head, [*lines, "return turn"])
+
+
+def _pass_all(steps: Steps, geometry: Geometry, refreshed: bool) -> str:
+    """One pass of a step over all patches."""
+    body = ["row, member = p if s.shape[0] > 1 else 0, p // n_member"]
+    if refreshed:
+        exact = "e[p if e.shape[0] > 1 else 0]"
+        body.append(f"freeze(w[p], base[p], {exact}, r[member], now)")
+    for number, one in enumerate(one for passes in steps.turns for one in passes):
+        loop = replace(one.loop, static="s[row, {} + i]", scalar="q[member, {}]")
+        lines = [*loop.scalars(), *loop.moment(), *loop.sites(geometry)]
+        lines = [line.replace("w[", "w[p, ") for line in lines]
+        body += indented(lines, f"if number == {number}:")
+    lines = ["s, q, e, r = tables", *indented(body, "for p in prange(w.shape[0]):")]
+    return function("pass_all(number, w, base, tables, n_member, now)", lines)
 
 
 def _couplings(ndim: int, single: bool) -> str:
@@ -233,9 +254,8 @@ def _couplings(ndim: int, single: bool) -> str:
     alone = on_base.replace(" + base[q, s]", "").replace(" - base[p, s]", "")
     parts = [on_base if single else alone, alone.replace("couple_axis", "couple_axis_alone")]
     for name, axis in (("couple_all", "couple_axis"), ("couple_rates", "couple_axis_alone")):
-        lines = [f"def {name}(u, at, base, axes, given, when):"]
-        lines += [f"    {axis}(u, at, base, axes[{a}], given[{a}], when)" for a in range(ndim)]
-        parts.append("\n".join(lines) + "\n")
+        lines = [f"{axis}(u, at, base, axes[{a}], given[{a}], when)" for a in range(ndim)]
+        parts.append(function(f"{name}(u, at, base, axes, given, when)", lines))
     return "\n\n".join(parts)
 
 
@@ -250,8 +270,8 @@ def _footer(bodies: str, threads: bool) -> str:
     """Compile every function of the module, when it is first called."""
     lines = [_FOOTER]
     for name in re.findall(r"^def (\w+)", bodies, flags=re.MULTILINE):
-        if name in _OVER_PATCHES:
-            lines.append(f"{name} = compiled({name}, parallel={threads})")
-        elif name != "weighted":
-            lines.append(f"{name} = compiled({name})")
+        options = "**OPTIONS" if name in _ENTRIES else "**INNER"
+        parallel = ", parallel=True" if threads and name in _OVER_PATCHES else ""
+        if name != "weighted":
+            lines.append(f"{name} = numba.njit({name}, {options}{parallel})")
     return "\n".join(lines) + "\n"

@@ -25,16 +25,16 @@ from gpupatch.micro.rule import Rule
 
 
 @dataclass(frozen=True)
-class Call:
+class Pass:
     """One loop of a step.
 
     Attributes:
-        loop: name of the loop.
+        loop: what is done at each site of a row `w`.
         slot: slot whose edges are set before it, or None.
         time: fraction of the step at which it is evaluated.
     """
 
-    loop: str
+    loop: SiteLoop
     slot: int | None
     time: float
 
@@ -44,19 +44,17 @@ class Steps:
     """A micro-stepper for one rule.
 
     Attributes:
-        loops: text of the loops.
-        turns: calls of one step, for each place that the state takes in turn.
+        turns: passes of one step, for each place that the state takes in turn.
         n_slot: slots per row.
     """
 
-    loops: list[str]
-    turns: list[list[Call]]
+    turns: list[list[Pass]]
     n_slot: int
 
     @property
     def times(self) -> list[float]:
         """Fraction of a step at which each loop is evaluated."""
-        return [call.time for call in self.turns[0]]
+        return [one.time for one in self.turns[0]]
 
 
 def write_steps(
@@ -110,14 +108,14 @@ class _Writer:
         """A field of a slot at the present site."""
         return f"w[{slot * self.size + f * self.geometry.n_site + corner} + i]"
 
-    def loop(self, name: str, block: Block, slot: int, store: Store) -> str:
-        """Source of a loop that reads the neighbours in a slot."""
+    def loop(self, block: Block, slot: int, store: Store) -> SiteLoop:
+        """A loop that reads the neighbours in a slot."""
 
         def read(load: Load, place: int) -> str:
             start = (self.n_slot if load.array == "base" else slot) * self.size
             return f"w[{start + place} + i]"
 
-        return SiteLoop(name, "w, s, q, t", block, read, store).source(self.geometry)
+        return SiteLoop(block, read, store)
 
 
 class _RungeKuttaWriter(_Writer):
@@ -132,15 +130,15 @@ class _RungeKuttaWriter(_Writer):
 
     def steps(self) -> Steps:
         block = self.increments(range(len(self.rule.fields)))
-        loops, turns = [], []
+        turns = []
         for turn in range(2 if self.n_stage == 1 else 1):
-            calls = []
+            passes = []
             for stage in range(self.n_stage):
-                name, slot = f"stage_{turn}_{stage}", turn if stage == 0 else self._state(stage)
-                loops.append(self.loop(name, block, slot, self._store(turn, stage)))
-                calls.append(Call(name, slot, float(self.tableau.c[stage])))
-            turns.append(calls)
-        return Steps(loops, turns, self.n_slot)
+                slot = turn if stage == 0 else self._state(stage)
+                loop = self.loop(block, slot, self._store(turn, stage))
+                passes.append(Pass(loop, slot, float(self.tableau.c[stage])))
+            turns.append(passes)
+        return Steps(turns, self.n_slot)
 
     def _state(self, stage: int) -> int:
         return 1 + (stage - 1) % 2
@@ -194,17 +192,14 @@ class _VerletWriter(_Writer):
 
     def steps(self) -> Steps:
         force, drift = self.increments(self.velocities), self.increments(self.positions)
-        loops = [self.loop("drift", drift, 0, self._add(self.positions, 1.0))]
+        move = self.loop(drift, 0, self._add(self.positions, 1.0))
+        kick = [self.loop(force, 0, self._add(self.velocities, 0.5))]
         if self.buffered:
-            loops.append(self.loop("force", force, 0, self._keep))
             nothing = self.lowering.block([sp.S.Zero] * len(self.velocities))
-            loops.append(self.loop("kick", nothing, 0, self._add_kept))
-        else:
-            loops.append(self.loop("kick", force, 0, self._add(self.velocities, 0.5)))
-        kick = ["force", "kick"] if self.buffered else ["kick"]
-        first = [Call(name, None if k else 0, 0.0) for k, name in enumerate(kick)]
-        last = [Call(name, None if k else 0, 1.0) for k, name in enumerate(kick)]
-        return Steps(loops, [[*first, Call("drift", None, 0.0), *last]], self.n_slot)
+            kick = [self.loop(force, 0, self._keep), self.loop(nothing, 0, self._add_kept)]
+        first = [Pass(loop, None if k else 0, 0.0) for k, loop in enumerate(kick)]
+        last = [Pass(loop, None if k else 0, 1.0) for k, loop in enumerate(kick)]
+        return Steps([[*first, Pass(move, None, 0.0), *last]], self.n_slot)
 
     def _add(self, fields: list[int], weight: float) -> Store:
         def lines(values: list[str], corner: int) -> list[str]:

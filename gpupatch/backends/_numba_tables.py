@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import Macro
 from gpupatch.backends._numpy import _ensemble_source
+from gpupatch.burst import BurstPlan
 from gpupatch.coupling import Coupling
 from gpupatch.lifting import Lifting
 from gpupatch.restriction import Restriction
@@ -84,31 +85,36 @@ def boundary_table(
     return tuple(tables)
 
 
-def lift_tables(lifting: Lifting, U: Macro, U_rate: Macro | None) -> tuple:
-    """Coarse values and weights for `lift_patch`, absent axes given length one.
+def lift_tables(lifting: Lifting, U: Macro, U_rate: Macro | None, n_chunk: int) -> tuple:
+    """Coarse values, weights and work arrays for `lift_patch`; absent axes have length one.
 
     Args:
         lifting: the reconstruction.
         U: extended coarse values.
         U_rate: their extended rates of change, or None.
+        n_chunk: number of patches that are lifted at the same time.
     """
-    ndim = len(lifting.axes)
-    missing = (1,) * (3 - ndim)
+    missing = 3 - len(lifting.axes)
     nodes = [np.ascontiguousarray(part.nodes, dtype=np.int64) for part in lifting.axes]
     weights = [np.ascontiguousarray(np.swapaxes(part.weights, 1, 2)) for part in lifting.axes]
-    nodes += [np.zeros((1, 1), dtype=np.int64)] * (3 - ndim)
-    weights += [np.ones((1, 1, 1))] * (3 - ndim)
-    coarse = np.ascontiguousarray(U, dtype=np.float64).reshape(*U.shape, *missing)
+    nodes += [np.zeros((1, 1), dtype=np.int64)] * missing
+    weights += [np.ones((1, 1, 1))] * missing
+    coarse = np.ascontiguousarray(U, dtype=np.float64).reshape(*U.shape, *(1,) * missing)
     rate = coarse if U_rate is None else np.ascontiguousarray(U_rate, dtype=np.float64)
-    n_patch = U.shape[0] * int(np.prod([len(part.nodes) for part in lifting.axes]))
-    return True, coarse, rate.reshape(coarse.shape), tuple(nodes), tuple(weights), n_patch
+    partial = np.empty((n_chunk, nodes[1].shape[1], nodes[2].shape[1]))
+    plane = np.empty((n_chunk, nodes[2].shape[1], weights[1].shape[2]))
+    return coarse, rate.reshape(coarse.shape), tuple(nodes), tuple(weights), partial, plane
 
 
-def no_lift(n_patch: int) -> tuple:
-    """The tuple of `lift_tables` for patches that are already there."""
-    nodes, weights = (np.zeros((1, 1), dtype=np.int64),) * 3, (np.ones((1, 1, 1)),) * 3
-    nothing = np.zeros((1, 1, 1, 1, 1))
-    return False, nothing, nothing, nodes, weights, n_patch
+def burst_work(n_chunk: int, row: int, size: int, n_pairs: int, dtype) -> tuple:
+    """Rows and work arrays of the patches that run at the same time; see `burst_all`."""
+    return (
+        np.zeros((n_chunk, row), dtype=dtype),
+        np.zeros((n_chunk, size)),
+        np.zeros((n_chunk, size)),
+        np.zeros((n_chunk, max(size, n_pairs)), dtype=dtype),
+        np.zeros((n_chunk, size), dtype=dtype),
+    )
 
 
 def restriction_tables(restriction: Restriction, sites: tuple[int, ...]) -> tuple:
@@ -122,6 +128,12 @@ def restriction_tables(restriction: Restriction, sites: tuple[int, ...]) -> tupl
         starts = np.add.outer(starts, np.arange(len(w)) * int(np.prod(sites[axis + 1 :]))).ravel()
     used = weights != 0
     return starts[used] + low, weights[used], np.ascontiguousarray(last[low:high])
+
+
+def observation_tables(plan: BurstPlan, sites: tuple[int, ...]) -> tuple:
+    """The tables of the restriction of a burst, and the steps at which it is applied."""
+    wanted = np.any(plan.weights != 0, axis=1)
+    return *restriction_tables(plan.restriction, sites), wanted
 
 
 def ring_tables(sites: tuple[int, ...], edges: tuple[int, ...], n_field: int) -> tuple:
