@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -159,7 +160,7 @@ def as_coefficient(given: CoefficientLike) -> Coefficient:
         return given
     if callable(given):
         return Profile(given)
-    if isinstance(given, (int, float)):
+    if isinstance(given, Real):
         return Profile(lambda *x: np.array(float(given)))
     if isinstance(given, (Sequence, np.ndarray, Mapping)):
         return Cell(given)
