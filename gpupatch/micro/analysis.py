@@ -11,7 +11,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Micro
+from gpupatch.arrays import Micro, Sparse
 from gpupatch.errors import SchemeError
 from gpupatch.micro.expressions import evaluate_expressions
 from gpupatch.micro.model import MicroModel
@@ -19,6 +19,9 @@ from gpupatch.micro.rule import Rule, mask_name
 from gpupatch.micro.trace import COORDINATES, SPACINGS
 
 MARGIN = 0.8
+"""Share of the stability limit that is used."""
+USELESS = 5e-3
+"""Limit, in units of 1/max|lambda|, below which a stepper counts as unstable."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +116,8 @@ def spectrum(
         t: time.
 
     Returns:
-        Eigenvalues, [corner, point, field], in units of 1/time.
+        Eigenvalues, [corner, point, field], in units of 1/time; not-a-number at corners where the
+        rates have no slope.
     """
     arrays = [model.coefficients[:, k] for k in range(len(model.rule.coefficient_arrays))]
     ranges = [sorted(set(pair)) for pair in extremes.tolist()]
@@ -124,8 +128,10 @@ def spectrum(
     for member in range(model.n_members):
         for corner in itertools.product(*ranges):
             state, coefficients = corner[: len(extremes)], corner[len(extremes) :]
-            A = symbol(model, state, coefficients, theta, member, t)
-            found.append(np.linalg.eigvals(A))
+            with np.errstate(all="ignore"):
+                A = symbol(model, state, coefficients, theta, member, t)
+            finite = bool(np.isfinite(A).all())
+            found.append(np.linalg.eigvals(A) if finite else np.full(A.shape[:2], np.nan + 0j))
     return np.array(found)
 
 
@@ -177,7 +183,7 @@ def stable_step(
             stable = bool(np.all(np.abs(stability(middle * z)) <= 1 + 1e-12))
             low, high = (middle, high) if stable else (low, middle)
         limit = low
-    if limit < 1e-4:
+    if limit < USELESS:
         raise SchemeError(
             f"micro-stepper `{stepper}` is unstable for rule `{model.rule.name}` at any step: it "
             "does not damp oscillations. Use `rk4`, or `verlet` for a second-order rule."
@@ -235,7 +241,7 @@ def signal_speed(model: MicroModel, extremes: NDArray[np.float64], t: float = 0.
     return fastest
 
 
-def jacobian(model: MicroModel, u: Micro, t: float = 0.0):
+def jacobian(model: MicroModel, u: Micro, t: float = 0.0) -> Sparse:
     """Sparse matrix of d(rate)/d(state) over all sites of all patches.
 
     Args:
