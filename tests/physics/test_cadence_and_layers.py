@@ -12,7 +12,10 @@ def burgers(every, dt, backend="numpy", members=None, nu=0.05):
     """Burgers on 24 patches, ready to run."""
     grid = gp.PatchGrid([(-1.0, 1.0)], [24], 9, ratio=0.4)
     problem = gp.Problem(
-        lattice.get("burgers", 1), grid, {"nu": nu} if members is None else {}, members=members or {}
+        lattice.get("burgers", 1),
+        grid,
+        {"nu": nu} if members is None else {},
+        members=members or {},
     )
     chosen, _ = get_backend(backend)
     return gp.CoupledScheme(problem, chosen, order=4, every=every, dt=dt)
@@ -44,10 +47,7 @@ def hyperdiffusion(u, dx):
 
 
 def slow_modes(order, kind, n_patch=10):
-    sites = 14 if kind == "edgy" else 14
-    grid = gp.PatchGrid(
-        [(0.0, 2 * np.pi)], [n_patch], sites, ratio=0.3, edges=2, edgy=kind == "edgy"
-    )
+    grid = gp.PatchGrid([(0.0, 2 * np.pi)], [n_patch], 14, ratio=0.3, edges=2, edgy=kind == "edgy")
     backend, _ = get_backend("numpy")
     scheme = gp.CoupledScheme(gp.Problem(hyperdiffusion, grid), backend, order, kind)
     found = np.sort(scheme.eigenvalues(7).real)[::-1]
@@ -61,12 +61,14 @@ def test_two_edge_layers_couple_a_fourth_order_rule_exactly_when_spectral(kind):
     assert found[[1, 3, 5]] == pytest.approx(exact[1:], rel=1e-6)
 
 
-def test_two_edge_layers_keep_the_order_of_the_coupling():
+@pytest.mark.parametrize("order", [4, 6])
+def test_a_fourth_order_rule_is_two_orders_behind_the_coupling(order):
+    """Edge values wrong by H^(order + 2) are divided by (ratio H)^4."""
     errors = []
     for n_patch in (10, 20):
-        found, exact = slow_modes(4, "centre", n_patch)
+        found, exact = slow_modes(order, "centre", n_patch)
         errors.append(abs(found[1] / exact[1] - 1))
-    assert np.log2(errors[0] / errors[1]) > 3.7
+    assert np.log2(errors[0] / errors[1]) == pytest.approx(order - 2, abs=0.3)
 
 
 def test_a_rule_that_reads_further_than_the_edges_is_refused():
@@ -76,15 +78,16 @@ def test_a_rule_that_reads_further_than_the_edges_is_refused():
         gp.CoupledScheme(gp.Problem(hyperdiffusion, grid), backend, 2)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
-def test_members_of_a_sweep_equal_single_runs_bit_for_bit(backend):
+@pytest.mark.parametrize(("backend", "tolerance"), [("numpy", 1e-14), ("numba", 0.0)])
+def test_members_of_a_sweep_equal_single_runs(backend, tolerance):
+    """Bit for bit where the order of sums is ours; NumPy chooses it by the size of the batch."""
     values, dt = (0.03, 0.05, 0.08), 1e-4
     swept = burgers(1, dt, backend, members={"nu": values})
     together = swept.coarse(swept.advance(swept.initial(SINE), 0.0, dt, 50))
     for member, nu in enumerate(values):
         alone = burgers(1, dt, backend, nu=nu)
         one = alone.coarse(alone.advance(alone.initial(SINE), 0.0, dt, 50))
-        assert np.array_equal(together[member], one[0])
+        assert np.abs(together[member] - one[0]).max() <= tolerance
 
 
 def test_members_may_start_from_different_states():
