@@ -74,6 +74,7 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
     coefficients = {
         name: make_coefficient(case, given, trust) for name, given in case.coefficients.items()
     }
+    check_places(case, rule)
     read = {name for one in coefficients.values() for name in getattr(one, "parameters", ())}
     problem = Problem(
         rule=rule,
@@ -105,6 +106,22 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
     if exact is not None:
         exact(case.time.end)
     return Parts(scheme, initial, make_projection(case), exact)
+
+
+def check_places(case: Case, rule: Rule) -> None:
+    """Refuse coefficients that the case places elsewhere than the rule reads them.
+
+    Raises:
+        CaseError: if `at` contradicts the rule.
+    """
+    for name, given in case.coefficients.items():
+        read = {"sites" if face < 0 else "faces" for n, face in rule.coefficient_arrays if n == name}
+        if given.at is not None and read and given.at not in read:
+            where = " and ".join(sorted(read))
+            raise CaseError(
+                f"`coefficients.{name}.at`: it says {given.at!r}, but rule `{rule.name}` reads "
+                f"`{name}` at {where}. Leave `at` out, or change the rule."
+            )
 
 
 def make_rule(case: Case, trust: bool) -> Rule:
