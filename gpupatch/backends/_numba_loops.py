@@ -6,9 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import sympy as sp
 
 from gpupatch.micro.lower import Block, Load
 from gpupatch.micro.printers import ScalarPrinter
+from gpupatch.micro.trace import scalar_symbol
+from gpupatch.micro.trace import scalar_symbol
+
+_STAGE_TIME = {scalar_symbol("t"): sp.Symbol("now", real=True)}
+"""In the passes `t` is the time at which a run begins, `now` the time of the present stage."""
 
 Store = Callable[[list[str], int], list[str]]
 """From the printed outputs and the place of the first site, the lines that store them."""
@@ -79,7 +85,8 @@ class SiteLoop:
         for name, index in self.block.scalars:
             if any(symbol.name == name for symbol in used):
                 lines.append(f"{name} = {self.scalar.format(index)}")
-        lines += [f"{name} = {exact(expression)}" for name, expression in self.block.stage]
+        for name, expression in self.block.stage:
+            lines.append(f"{name} = {exact(expression.xreplace(_STAGE_TIME))}")
         lines += [f"{name} = {self.precision}({name})" for name, _ in self.block.stage]
         return lines + (self.scalars() if lines else [])
 
