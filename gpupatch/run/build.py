@@ -115,7 +115,8 @@ def check_places(case: Case, rule: Rule) -> None:
         CaseError: if `at` contradicts the rule.
     """
     for name, given in case.coefficients.items():
-        read = {"sites" if face < 0 else "faces" for n, face in rule.coefficient_arrays if n == name}
+        faces = [face for owner, face in rule.coefficient_arrays if owner == name]
+        read = {"sites" if face < 0 else "faces" for face in faces}
         if given.at is not None and read and given.at not in read:
             where = " and ".join(sorted(read))
             raise CaseError(

@@ -147,9 +147,7 @@ class Record:
         self._picked = [layout.fields.index(name) for name in names]
         self.writer = SolutionWriter(path, dataclasses.replace(layout, fields=tuple(names)))
 
-    def __call__(
-        self, t: float, coarse: Macro, micro: Micro | None, exact: Macro | None
-    ) -> None:
+    def __call__(self, t: float, coarse: Macro, micro: Micro | None, exact: Macro | None) -> None:
         """Write one saved time; micro fields that are not kept are undefined (NaN)."""
         if micro is not None and self._saved % self.every:
             micro = np.full_like(micro, np.nan)
