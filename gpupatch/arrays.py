@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Macro = NDArray[np.float64]
 Micro = NDArray[np.floating]
 Handle = Any
+Sparse = Any  # a scipy.sparse array
 
 
 class Backend(Protocol):

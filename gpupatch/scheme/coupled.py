@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Backend, Handle, Macro, Micro
+from gpupatch.arrays import Backend, Handle, Macro, Micro, Sparse
 from gpupatch.burst import Burst
 from gpupatch.coupling import Coupling
 from gpupatch.errors import NonFiniteError, SchemeError
@@ -190,7 +190,7 @@ class CoupledScheme(PatchScheme):
         self.kernels.couple(self.coupling, u, t)
         return self.kernels.rate(u, t)
 
-    def jacobian(self, u: Micro | None = None, t: float = 0.0):
+    def jacobian(self, u: Micro | None = None, t: float = 0.0) -> Sparse:
         """Derivative of the coupled rate with respect to the interior sites, J = f'(E u) E.
 
         Args:

@@ -18,6 +18,7 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
+from gpupatch.arrays import Sparse
 from gpupatch.burst import BurstPlan
 from gpupatch.errors import SchemeError
 from gpupatch.micro.analysis import jacobian
@@ -44,7 +45,7 @@ def contour(n: int = N_NODES) -> tuple[NDArray[np.complex128], NDArray[np.comple
     mu, phi = 4.492075287 * n, 1.172104229
     z = mu * (1 + np.sin(1j * s - phi))
     dz = 1j * mu * np.cos(1j * s - phi)
-    return z, np.exp(z) * dz * h / (1j * np.pi)
+    return z, np.exp(z) * dz * h / (1j * np.pi)  # pyright: ignore[reportReturnType]
 
 
 def propagated_weights(
@@ -101,7 +102,7 @@ def _exponential(A, b, t: float, r: NDArray[np.float64]) -> NDArray[np.float64]:
     from scipy import sparse
     from scipy.sparse.linalg import splu
 
-    transposed = sparse.block_array([[A.T, None], [sparse.csr_array(b[None, :]), None]])
+    transposed: Sparse = sparse.block_array([[A.T, None], [sparse.csr_array(b[None, :]), None]])
     n = transposed.shape[0]
     square = sparse.hstack([transposed, sparse.csr_array((n, n - transposed.shape[1]))]).tocsc()
     identity = sparse.eye_array(n, format="csc")
