@@ -127,10 +127,10 @@ def _solve_singular(matrix, f):
         w = np.zeros(len(f))
         w[1:] = splu(matrix[1:, 1:].tocsc()).solve(f[1:])
         return w
-    diagonal = matrix.diagonal()
-    precondition = LinearOperator(matrix.shape, matvec=lambda v: v / -diagonal)
+    scale = -matrix.diagonal()
+    M = LinearOperator(matrix.shape, matvec=lambda v: v / scale)  # pyright: ignore[reportCallIssue]
     balanced = -(f - f.mean())
-    w, failed = cg(-matrix, balanced, rtol=TOLERANCE, maxiter=20_000, M=precondition)
+    w, failed = cg(-matrix, balanced, rtol=TOLERANCE, maxiter=20_000, M=M)
     if failed:
         raise SchemeError(
             "the steady state of the cell was not reached. The rule must conduct everywhere: "
