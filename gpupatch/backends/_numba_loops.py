@@ -11,7 +11,6 @@ import sympy as sp
 from gpupatch.micro.lower import Block, Load
 from gpupatch.micro.printers import ScalarPrinter
 from gpupatch.micro.trace import scalar_symbol
-from gpupatch.micro.trace import scalar_symbol
 
 _STAGE_TIME = {scalar_symbol("t"): sp.Symbol("now", real=True)}
 """In the passes `t` is the time at which a run begins, `now` the time of the present stage."""
