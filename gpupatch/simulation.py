@@ -187,11 +187,11 @@ def simulate(
         InputError: if the schedule is impossible, or a `burst` or `flux` scheme has no projection.
     """
     schedule = Schedule(start, end, save)
-    run = _Run(scheme, projection, exact, keep_micro, callbacks, record, progress)
+    interrupts = Interrupts()
+    run = _Run(scheme, projection, exact, keep_micro, callbacks, record, progress, interrupts)
     began = time.perf_counter()
     status, failure = FINISHED, None
-    with Interrupts() as interrupts:
-        run.interrupts = interrupts
+    with interrupts:
         state = scheme.initial(initial, start)
         run.integrator = run.choose_integrator(state, start)
         run.save(start, state)
@@ -208,27 +208,31 @@ def simulate(
     seconds = time.perf_counter() - began
     layout = run.layout(dict(attrs or {}))
     report = run.report(start, end, seconds, status, failure)
-    return Solution(layout, run.times, run.coarse, run.micro, run.exact, status, report, failure)
+    micro, exact_values = run.micro or None, run.exact or None
+    return Solution(layout, run.times, run.coarse, micro, exact_values, status, report, failure)
 
 
 class _Run:
     """The moving parts of one call of `simulate`."""
 
-    def __init__(self, scheme, projection, exact, keep_micro, callbacks, record, progress):
+    def __init__(
+        self, scheme, projection, exact, keep_micro, callbacks, record, progress, interrupts
+    ):
         self.scheme, self.projection, self.functions = scheme, projection, exact
+        self.keep_micro: bool = keep_micro
+        self.interrupts: Interrupts = interrupts
         self.callbacks, self.record, self.progress = callbacks, record, progress
         self.times: list[float] = []
         self.coarse: list[Macro] = []
-        self.micro: list[Micro] | None = [] if keep_micro else None
-        self.exact: list[Macro] | None = None if exact is None else []
+        self.micro: list[Micro] = []
+        self.exact: list[Macro] = []
         self.seconds = {"simulate": 0.0, "restrict_and_save": 0.0}
-        self.interrupts: Interrupts | None = None
         self.last: tuple[float, Any] | None = None
         self.system: Any = None
         self.history = History()
         self.integrator: Callable = lambda *_: None
         self.host_reads = 0
-        self.dt: float | None = None
+        self.dt = float("inf")
 
     def choose_integrator(self, state, start: float) -> Callable[[Any, float, float], Any]:
         """Micro-steps, or the leaps of a projective method."""
@@ -298,20 +302,24 @@ class _Run:
         began = time.perf_counter()
         self.host_reads += 1
         coarse = self.scheme.coarse(state)
-        micro = self.scheme.fields(state, t) if self.micro is not None else None
-        if callable(self.functions):
-            exact = self.functions(t)
-        else:
-            exact = None if self.functions is None else self.scheme.exact(self.functions, t)
+        micro = self.scheme.fields(state, t) if self.keep_micro else None
+        exact = self._exact_values(t)
         self.times.append(t)
         self.coarse.append(coarse)
-        if self.micro is not None:
+        if micro is not None:
             self.micro.append(micro)
-        if self.exact is not None:
+        if exact is not None:
             self.exact.append(exact)
         if self.record is not None:
             self.record(t, coarse, micro, exact)
         self.seconds["restrict_and_save"] += time.perf_counter() - began
+
+    def _exact_values(self, t: float) -> Macro | None:
+        if self.functions is None:
+            return None
+        if isinstance(self.functions, Mapping):
+            return self.scheme.exact(self.functions, t)
+        return self.functions(t)
 
     def save_last(self) -> None:
         """Keep the last good state of a run that ends early, if it is later than the last save."""
@@ -320,7 +328,7 @@ class _Run:
 
     def layout(self, attrs: dict[str, Any]) -> Layout:
         """Names and coordinates of the result."""
-        return result_layout(self.scheme, attrs, self.micro is not None, self.exact is not None)
+        return result_layout(self.scheme, attrs, self.keep_micro, self.functions is not None)
 
     def report(self, start, end, seconds, status, failure) -> dict[str, Any]:
         """What the run cost and how accurate it was."""
