@@ -28,7 +28,9 @@ def couple_axis(u, at, base, axis, given, when):
         along = (place // stride) % n_patch
         rest = place - along * stride
         across = (place // (stride * n_patch)) * stride + place % stride
-        for side in range(2):
+        for turn in range(2):
+            # The side on a face comes last: with three sites it is filled from the other edge.
+            side = 1 - turn if n_near > 0 and along == 0 else turn
             filled = n_near > 0 and along == side * (n_patch - 1)
             first = members[side, member] * n_member + rest
             for layer in range(sites.shape[2]):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import Backend, Handle, Macro, Micro, Sparse
 from gpupatch.burst import Burst
-from gpupatch.coupling import Coupling
+from gpupatch.coupling import BoundaryFill, Coupling
 from gpupatch.errors import NonFiniteError, SchemeError
 from gpupatch.micro import analysis
 from gpupatch.micro.model import MicroModel
@@ -246,24 +246,19 @@ class CoupledScheme(PatchScheme):
 
     @functools.cached_property
     def _edges(self):
-        """The linear part of E as a sparse matrix over all sites."""
-        from scipy import sparse
+        """The linear part of E as a sparse matrix over all sites: x, then y, then z."""
+        factors = []
+        for axis, plan in enumerate(self.coupling.axes):
+            factors.append(self._interpolation_matrix(axis))
+            if plan.fills is not None:
+                factors += [self._face_matrix(axis, side, plan.fills[side]) for side in (0, 1)]
+        return functools.reduce(lambda total, factor: factor @ total, factors)
 
-        total = None
-        for axis in range(self.problem.grid.ndim):
-            one = sparse.csr_array(self._edge_matrix(axis))
-            total = one if total is None else one @ total
-        return total
-
-    def _edge_matrix(self, axis: int):
-        """One pass of coupling along an axis as a matrix: identity, but for rows of edge sites."""
-        from scipy import sparse
-
-        grid, plan, shape = self.problem.grid, self.coupling.axes[axis], self.model.shape
-        full = (self.model.n_members, *grid.patches, *shape[1:])
-        index = np.arange(int(np.prod(shape))).reshape(full)
+    def _interpolation_matrix(self, axis: int):
+        """Identity, but for the rows of all edge sites across an axis."""
+        grid, plan, index = self.problem.grid, self.coupling.axes[axis], self._index
         patch_axis, site_axis = 1 + axis, 2 + grid.ndim + axis
-        rows, columns, data = [], [], []
+        entries = []
         for side in (0, 1):
             shift = plan.member_step[side] if plan.phases > 1 else 0
             moved = self._moved_members(index, axis, shift)
@@ -272,20 +267,46 @@ class CoupledScheme(PatchScheme):
                 line = np.take(moved, plan.source[side, layer], axis=site_axis)
                 for k in range(plan.nodes.shape[1]):
                     read = np.take(line, plan.nodes[:, k], axis=patch_axis)
-                    weight = plan.weights[side][:, k]
-                    one = [1] * write.ndim
-                    one[patch_axis] = len(weight)
-                    factor = np.broadcast_to(weight.reshape(one), write.shape)
-                    rows.append(write.ravel())
-                    columns.append(read.ravel())
-                    data.append(factor.ravel().copy())
-                if plan.fills is not None:
-                    self._fill_rows(index, plan, side, layer, axis, (rows, columns, data))
+                    entries.append((write, read, plan.weights[side][:, k], patch_axis))
+        return self._replace_rows(entries)
+
+    def _face_matrix(self, axis: int, side: int, fill: BoundaryFill):
+        """Identity, but for the rows of the edge sites on one face of the domain."""
+        grid, plan = self.problem.grid, self.coupling.axes[axis]
+        patch_axis, site_axis = 1 + axis, 1 + grid.ndim + axis
+        end = np.take(self._index, 0 if side == 0 else -1, axis=patch_axis)
+        entries = []
+        for layer in range(grid.edges):
+            write = np.take(end, plan.target[side, layer], axis=site_axis)
+            for k, site in enumerate(fill.inside):
+                read = np.take(end, site, axis=site_axis)
+                entries.append((write, read, fill.weights[:, layer, k], grid.ndim))
+        return self._replace_rows(entries)
+
+    @property
+    def _index(self) -> NDArray[np.int64]:
+        """Positions in a flattened state, [member, *patch axes, field, *sites]."""
+        shape = self.model.shape
+        index = np.arange(int(np.prod(shape)))
+        return index.reshape(self.model.n_members, *self.problem.grid.patches, *shape[1:])
+
+    def _replace_rows(self, entries):
+        """A sparse identity with other rows, from (rows, columns, weights, axis of the weights)."""
+        from scipy import sparse
+
+        rows, columns, data = [], [], []
+        for write, read, weight, axis in entries:
+            shape = [1] * write.ndim
+            shape[axis] = len(weight)
+            rows.append(write.ravel())
+            columns.append(read.ravel())
+            data.append(np.broadcast_to(weight.reshape(shape), write.shape).ravel())
         r, c, d = np.concatenate(rows), np.concatenate(columns), np.concatenate(data)
-        inside = np.setdiff1d(index.ravel(), r)
-        r, c = np.concatenate([r, inside]), np.concatenate([c, inside])
-        d = np.concatenate([d, np.ones(len(inside))])
-        return sparse.coo_array((d, (r, c)), shape=(index.size,) * 2)
+        size = int(np.prod(self.model.shape))
+        kept = np.setdiff1d(np.arange(size), r)
+        r, c = np.concatenate([r, kept]), np.concatenate([c, kept])
+        d = np.concatenate([d, np.ones(len(kept))])
+        return sparse.csr_array(sparse.coo_array((d, (r, c)), shape=(size, size)))
 
     def _moved_members(self, index, axis, shift):
         if shift == 0:
@@ -293,26 +314,6 @@ class CoupledScheme(PatchScheme):
         phases = self.coupling.phases
         shape = (self.n_members, *reversed(phases), *index.shape[1:])
         return np.roll(index.reshape(shape), shift, axis=len(phases) - axis).reshape(index.shape)
-
-    def _fill_rows(self, index, plan, side, layer, axis, entries):
-        """Replace the rows of the outer edge of the end patch by the boundary condition."""
-        rows, columns, data = entries
-        grid, fill = self.problem.grid, plan.fills[side]
-        patch_axis, site_axis = 1 + axis, 2 + grid.ndim + axis
-        end = np.take(index, 0 if side == 0 else grid.patches[axis] - 1, axis=patch_axis)
-        write = np.take(end, plan.target[side, layer], axis=site_axis - 1)
-        taken = np.isin(np.concatenate(rows), write.ravel())
-        kept = [np.concatenate(entry)[~taken] for entry in entries]
-        for entry, values in zip(entries, kept, strict=True):
-            entry[:] = [values]
-        for k, site in enumerate(fill.inside):
-            read = np.take(end, site, axis=site_axis - 1)
-            one = [1] * write.ndim
-            one[grid.ndim] = len(fill.weights)
-            weight = np.broadcast_to(fill.weights[:, layer, k].reshape(one), write.shape)
-            rows.append(write.ravel())
-            columns.append(read.ravel())
-            data.append(weight.ravel().copy())
 
     def _check(self, kind, phases) -> None:
         rule, grid = self.problem.rule, self.problem.grid
