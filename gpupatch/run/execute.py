@@ -152,8 +152,12 @@ class Record:
         if micro is not None and self._saved % self.every:
             micro = np.full_like(micro, np.nan)
         self._saved += 1
-        picked = [None if a is None else a[:, self._picked] for a in (coarse, micro, exact)]
-        self.writer.append(t, *picked)
+        self.writer.append(
+            t,
+            coarse[:, self._picked],
+            None if micro is None else micro[:, self._picked],
+            None if exact is None else exact[:, self._picked],
+        )
 
 
 def _draw(directory: Path) -> None:
@@ -209,6 +213,9 @@ def _size(model) -> int:
 def outcome(solution: Solution, directory: Path) -> str:
     """What has come out, in a few lines."""
     report = solution.report
+    files = f"results in {directory}: {SOLUTION}, {REPORT}, {PLOT}"
+    if solution.status == NON_FINITE:
+        return f"stopped at t = {solution.times[-1]:g}, the last good state\n{files}"
     lines = []
     if "error" in report:
         told = ", ".join(f"{name} {value:.3g}" for name, value in report["error"].items())
@@ -221,5 +228,4 @@ def outcome(solution: Solution, directory: Path) -> str:
     )
     if solution.status != FINISHED:
         lines.append(f"{solution.status} at t = {solution.times[-1]:g}; results up to there")
-    lines.append(f"results in {directory}: {SOLUTION}, {REPORT}, {PLOT}")
-    return "\n".join(lines)
+    return "\n".join([*lines, files])
