@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -41,8 +42,8 @@ class BurstScheme(MeasuringScheme):
         micro: micro-stepper.
         edge: "dirichlet" (edge values as lifted) or "neumann" (edge differences as lifted).
         edge_rate: let the edges move at the lifted rate of change found before.
-        lift: "polynomial", or "projection": the last healed state, corrected so that its
-            averages are U.
+        lift: "polynomial", or "projection": the same plus the details of the last healed state,
+            which fade towards the edges.
         method: "steps", or "propagator" for the exact burst of a linear rule.
         restriction: weights of the coarse value; the plain core mean when absent.
 
@@ -141,7 +142,7 @@ class BurstScheme(MeasuringScheme):
             out = self._propagate(plan, extended)
         else:
             rate = self._edge_rate(t, U)
-            out = self._steps(plan, extended, U, t, rate)
+            out = self._steps(plan, extended, t, rate)
         self.count(n_steps, dt)
         results = [coarse_shape(self.problem, self.n_members, column) for column in out]
         self._last_slope = results[0]
@@ -168,18 +169,26 @@ class BurstScheme(MeasuringScheme):
         known = np.zeros_like(U) if self._last_slope is None else self._last_slope
         return self.lifting.extended(known, t, rate=True)
 
-    def _steps(self, plan, extended, U, t, rate):
+    @functools.cached_property
+    def _taper(self) -> np.ndarray:
+        """One on the core, falling to zero at the edges, so that their artefacts do not pile up."""
+        grid, lines = self.problem.grid, []
+        for n, core in zip(grid.n_sites, grid.core_sites, strict=True):
+            knots = [grid.edges - 1, core.start, core.stop - 1, n - grid.edges]
+            lines.append(np.interp(np.arange(n), knots, [0.0, 1.0, 1.0, 0.0]))
+        return functools.reduce(np.multiply.outer, lines)
+
+    def _steps(self, plan, extended, t, rate):
         if self.lift == "polynomial":
             return self.kernels.lift_burst_restrict(self.lifting, extended, plan, t, rate)
         if self._prior is None:
             state = self.kernels.lift(self.lifting, extended)
         else:
             prior = self.kernels.unpack(self._prior)
-            missing = U - coarse_shape(
-                self.problem, self.n_members, weighted_mean(prior, self.restriction)
-            )
-            correction = self.lifting.extended(missing, t, rate=True)
-            state = self.kernels.pack(prior + reconstruct(self.lifting, correction))
+            means = weighted_mean(prior, self.restriction)
+            smooth = self.lifting.extended(coarse_shape(self.problem, self.n_members, means), t)
+            details = self._taper * (prior - reconstruct(self.lifting, smooth))
+            state = self.kernels.pack(reconstruct(self.lifting, extended) + details)
         moving = None if rate is None else reconstruct(self.lifting, rate)
         out = self.kernels.burst(state, plan, t, moving)
         self._prior = state
