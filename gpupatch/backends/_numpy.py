@@ -15,6 +15,9 @@ from gpupatch.micro.model import MicroModel
 from gpupatch.micro.noise import normals
 from gpupatch.restriction import Restriction, weighted_mean
 
+# a state that stops being finite is reported by the scheme, with its time and place
+_LET_OVERFLOW = np.errstate(over="ignore", invalid="ignore")
+
 
 class NumpyBackend:
     """The reference backend, always there."""
@@ -88,6 +91,7 @@ class NumpyKernels:
         """du/dt on the interior, zero on the edges."""
         return self.model.rate(self.unpack(u), t).astype(self.dtype, copy=False)
 
+    @_LET_OVERFLOW
     def advance(
         self,
         coupling: Coupling,
@@ -134,6 +138,7 @@ class NumpyKernels:
         """Sites of all patches from extended coarse values."""
         return self.pack(reconstruct(lifting, extended))
 
+    @_LET_OVERFLOW
     def burst(
         self, u: Micro, plan: BurstPlan, t: float, edge_rate: Micro | None = None
     ) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ _LOCKS = (
     "If another program has it open, close it there; on a shared disk (NFS, Lustre) without file "
     "locks, set HDF5_USE_FILE_LOCKING=FALSE in the environment and try again."
 )
-_ROOM = "Free some space or quota on that disk, then resume the run."
+_ROOM = "Free some space or quota on that disk, then run again."
 _METADATA = 2**20
 
 
@@ -50,7 +50,7 @@ class SolutionWriter:
         if after is None and self.path.exists():
             raise InputError(
                 f"`{self.path}` exists already and is not overwritten. Choose another directory, "
-                "resume the run, or remove the file."
+                "or remove the file."
             )
         mode = "w" if after is None else "r+"
         try:

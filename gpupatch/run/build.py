@@ -12,8 +12,8 @@ import numpy as np
 from gpupatch import solutions
 from gpupatch.arrays import Backend, Macro
 from gpupatch.burst import Burst
-from gpupatch.errors import CaseError, InputError
-from gpupatch.files.case import Case, NamedSolution
+from gpupatch.errors import CaseError, GpupatchError, InputError
+from gpupatch.files.case import Case, NamedSolution, RuleFile
 from gpupatch.files.faces import FaceCondition, Faces
 from gpupatch.files.forms import (
     CellCoefficient,
@@ -134,15 +134,28 @@ def make_rule(case: Case, trust: bool) -> Rule:
     if case.model.name is not None:
         return lattice.get(case.model.name, case.ndim)
     file = case.rule_file(trust=trust)
-    namespace: dict[str, Any] = {"__name__": file.path.stem, "__file__": str(file.path)}
-    exec(compile(file.source, str(file.path), "exec"), namespace)
-    rule = namespace.get(file.function)
+    rule = _names_in(file).get(file.function)
     if not isinstance(rule, Rule):
         raise CaseError(
             f"`model.rule`: `{file.path}` defines no rule `{file.function}`. Decorate a function "
             "of that name with `@gp.rule`."
         )
     return rule
+
+
+def _names_in(file: RuleFile) -> dict[str, Any]:
+    """What the code of a trusted rule file defines."""
+    names: dict[str, Any] = {"__name__": file.path.stem, "__file__": str(file.path)}
+    try:
+        exec(compile(file.source, str(file.path), "exec"), names)
+    except GpupatchError:
+        raise
+    except Exception as error:
+        raise CaseError(
+            f"`model.rule`: `{file.path}` cannot be run, because of a {type(error).__name__}: "
+            f"{error}. `-v` shows where."
+        ) from error
+    return names
 
 
 def make_grid(case: Case) -> PatchGrid:

@@ -1,0 +1,148 @@
+"""Whole runs from the command line: what they leave behind, however they end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from gpupatch.cli import main
+
+ROOT = Path(__file__).parents[1]
+SMALL = ("--backend", "numpy", "--set", "grid.patches=12", "--set", "time.end=0.02")
+RULES = '''
+import gpupatch as gp
+
+
+@gp.rule(fields="u")
+def decay(u, k):
+    """du/dt = -k u"""
+    return -k * u[0]
+'''
+CASE = """
+[model]
+rule = "rules.py:decay"
+params = { k = 2.0 }
+[grid]
+domain = [[0.0, 1.0]]
+patches = 8
+sites = 5
+ratio = 0.2
+[initial]
+u = "2 + sin(2*pi*x)"
+[time]
+end = 0.5
+save = 3
+[run]
+backend = "numpy"
+[compare]
+exact = "exp(-k*t)*(2 + sin(2*pi*x))"
+"""
+
+
+def report_of(directory: Path) -> dict:
+    return json.loads((directory / "report.json").read_text())
+
+
+def test_a_run_leaves_a_solution_a_report_and_a_picture(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["run", "burgers", *SMALL, "--out", str(out)]) == 0
+    assert {file.name for file in out.iterdir()} == {"solution.nc", "report.json", "plot.png"}
+    report = report_of(out)
+    assert report["status"] == "finished"
+    assert report["backend"] == "numpy"
+    with xr.open_dataset(out / "solution.nc") as ds:
+        difference = abs(ds["u"] - ds["u_exact"]).isel(time=-1).max().item()
+        assert ds["time"].values[-1] == 0.02
+    assert difference == pytest.approx(report["error"]["u"], rel=1e-12)
+    assert "results in" in capsys.readouterr().out
+
+
+def test_the_results_of_a_run_are_replaced_only_on_request(tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["run", "burgers", *SMALL, "--out", str(out), "--quiet"]
+    assert main(words) == 0
+    (out / "notes.txt").write_text("mine")
+    assert main(words) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert main([*words, "--overwrite"]) == 0
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_a_dry_run_leaves_nothing(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["run", "burgers", *SMALL, "--out", str(out), "--dry-run"]) == 0
+    assert "12 patches of 9 sites" in capsys.readouterr().out
+    assert not out.exists()
+
+
+def test_a_mistake_in_a_case_leaves_nothing(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["run", "burgers", *SMALL, "--out", str(out), "--set", "model.params.mu=1"]) == 2
+    assert "mu" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_run_that_blows_up_stops_with_its_last_good_state(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["run", "burgers", *SMALL, "--set", "time.end=1", "--set", "time.dt=0.05",
+                 "--out", str(out)]) == 3  # fmt: skip
+    told = capsys.readouterr()
+    assert "`u` stopped being finite" in told.err
+    assert "Use a smaller `time.dt`" in told.err
+    assert "last good state" in told.out
+    report = report_of(out)
+    assert report["status"] == "nonfinite"
+    with xr.open_dataset(out / "solution.nc") as ds:
+        assert np.isfinite(ds["u"]).all()
+        assert ds["time"].values[-1] == report["time"]["reached"] < 1
+    assert main(["plot", str(out), "--out", str(tmp_path / "again.png"), "--quiet"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code", "status"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_run_that_is_stopped_leaves_readable_results(tmp_path, number, exit_code, status):
+    out = tmp_path / "out"
+    words = ["run", "burgers", *SMALL, "--set", "time.end=500", "--out", str(out), "--quiet"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "gpupatch.cli", *words],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+    )
+    while not (out / "solution.nc").exists() and run.poll() is None:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    run.send_signal(number)
+    assert run.wait(timeout=60) == exit_code
+    assert report_of(out)["status"] == status
+    with xr.open_dataset(out / "solution.nc") as ds:
+        assert np.isfinite(ds["u"]).all()
+
+
+def test_a_rule_of_ones_own_runs_once_it_is_trusted(tmp_path, capsys):
+    (tmp_path / "rules.py").write_text(RULES)
+    (tmp_path / "case.toml").write_text(CASE)
+    words = ["run", str(tmp_path / "case.toml"), "--out", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert "--trust" in capsys.readouterr().err
+    assert main([*words, "--trust"]) == 0
+    assert report_of(tmp_path / "out")["error"]["u"] < 1e-3
+    assert len(report_of(tmp_path / "out")["rule_sha256"]) == 64
+
+
+@pytest.mark.parametrize("fault", ["1 +", "import nothing_of_that_name", "1 / 0"])
+def test_a_rule_file_that_cannot_be_run_is_faulty_input(tmp_path, capsys, fault):
+    (tmp_path / "rules.py").write_text(f"{RULES}\n{fault}\n")
+    (tmp_path / "case.toml").write_text(CASE)
+    words = ["run", str(tmp_path / "case.toml"), "--out", str(tmp_path / "out"), "--trust"]
+    assert main(words) == 2
+    assert "rules.py` cannot be run" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
