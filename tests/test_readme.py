@@ -37,7 +37,11 @@ def shell(tmp_path):
 
     def run(text: str) -> str:
         done = subprocess.run(
-            ["bash", "-eu", "-c", text], cwd=tmp_path, env=environment, capture_output=True, text=True
+            ["bash", "-eu", "-c", text],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

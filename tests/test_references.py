@@ -12,7 +12,8 @@ def entries() -> list[str]:
 
 def test_every_key_cited_in_the_sources_is_in_the_bibliography():
     known = set(entries())
-    sources = [*ROOT.glob("gpupatch/**/*.py"), *ROOT.glob("kernels/*.cu*")]
+    places = ("gpupatch/**/*.py", "kernels/*.cu*", "notebooks/*.ipynb", "docs/*.md", "README.md")
+    sources = [file for place in places for file in ROOT.glob(place)]
     cited = {source: set(KEY.findall(source.read_text(encoding="utf-8"))) for source in sources}
     missing = {source.name: keys - known for source, keys in cited.items() if keys - known}
     assert any(cited.values())
