@@ -128,7 +128,7 @@ def scaling(workload: Workload, repeats: int = 7) -> dict[str, Any]:
     backend, _ = get_backend("numba")
     kernels = backend.load(workload.model("float64"), "float64")
     u, plan = kernels.pack(workload.state()), workload.plan()
-    counts = sorted({1, numba.config.NUMBA_NUM_THREADS})
+    counts = sorted({1, numba.get_num_threads()})
     best: dict[int, list[float]] = {count: [] for count in counts}
     kernels.burst(u, plan, 0.0)
     for _ in range(repeats):
@@ -150,9 +150,7 @@ def line(row: dict[str, Any]) -> str:
     own = row["updates_per_cpu_second"]["gpupatch"] / 1e6
     told = "  ".join(f"{name} {value:6.2f}" for name, value in row["ratio"].items())
     worst = max(row["relative_difference"].values(), default=0.0)
-    return (
-        f"{row['workload']:16s} {row['dtype']:8s} {own:8.0f} M/s   {told}   outputs {worst:.1e}"
-    )
+    return f"{row['workload']:16s} {row['dtype']:8s} {own:8.0f} M/s   {told}   outputs {worst:.1e}"
 
 
 if __name__ == "__main__":

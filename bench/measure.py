@@ -17,9 +17,7 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 
 
-def interleaved(
-    runs: Mapping[str, Callable[[], object]], repeats: int
-) -> dict[str, list[float]]:
+def interleaved(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
     """CPU seconds of each candidate, all of them once per round, so that they share the noise.
 
     Args:

@@ -60,7 +60,9 @@ class Workload:
             dx=1.0 / n,
         )
         medium = {"kappa": Lognormal(0.5, seed=3)} if "heterogeneous" in self.rule else {}
-        return Problem(lattice.get(self.rule, self.ndim), grid, self.parameters, medium, dtype=dtype)
+        return Problem(
+            lattice.get(self.rule, self.ndim), grid, self.parameters, medium, dtype=dtype
+        )
 
     def plan(self, n_steps: int = STEPS) -> BurstPlan:
         """Euler steps at 0.4 of the stability limit of the worst coefficient."""
@@ -120,9 +122,7 @@ def _gray_scott(xp, u, coefficients, h):
 WORKLOADS = {
     w.name: w
     for w in (
-        Workload(
-            "heterogeneous1d", "heterogeneous_diffusion", 1, 64, 32768, rate=_heterogeneous
-        ),
+        Workload("heterogeneous1d", "heterogeneous_diffusion", 1, 64, 32768, rate=_heterogeneous),
         Workload("heat2d", "diffusion", 2, 32, 2048, {"D": 1.0}, _heat),
         Workload(
             "gray_scott2d",
