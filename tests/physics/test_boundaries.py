@@ -34,7 +34,7 @@ def steady_error(faces, n_patch, order, kind="centre", dx_per_gap=0.05):
     scheme = gp.CoupledScheme(gp.Problem(heated_rod, grid), NumpyBackend(), order, kind)
     zero = scheme.load(np.zeros(scheme.model.shape))
     constant = scheme.kernels.rate(zero, 0.0).ravel()[scheme.interior]
-    values = spsolve(scheme.jacobian().tocsc(), -constant)
+    values = np.asarray(spsolve(scheme.jacobian().tocsc(), -constant))
     u = np.zeros(scheme.model.shape)
     u[(slice(None), slice(None), *scheme.model.inside)] = values.reshape(n_patch, 1, -1)
     exact = scheme.exact({"u": lambda x, t: np.sin(x + PHASE)}, 0.0)
