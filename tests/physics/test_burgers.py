@@ -24,6 +24,7 @@ def test_errors_at_the_shock_are_those_of_the_table(run, order):
 def test_patches_take_the_tabulated_values_of_cole_and_hopf(run):
     """V8: u at x = 0.1, 0.3, 0.5, 0.7, 0.9, patches centred there."""
     solution = run("v08_burgers", "grid.patches=40", "grid.offset=0.5", "scheme.order=8")
-    values = solution.to_xarray()["u"].isel(time=-1).sel(x=[0.1, 0.3, 0.5, 0.7, 0.9], method="nearest")
+    last = solution.to_xarray()["u"].isel(time=-1)
+    values = last.sel(x=[0.1, 0.3, 0.5, 0.7, 0.9], method="nearest")
     expected = [-0.5721295203, -0.7261410445, -0.5598807656, -0.3463147233, -0.1168864411]
     np.testing.assert_allclose(values, expected, rtol=0, atol=2e-4)
