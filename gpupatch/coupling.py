@@ -42,7 +42,7 @@ class BoundaryFill:
     Attributes:
         affine: [field, layer].
         weights: [field, layer, k].
-        inside: interior sites read, [k].
+        inside: sites read, [k]; in a patch with one interior site also its other edge, set before.
     """
 
     affine: NDArray[np.float64]
