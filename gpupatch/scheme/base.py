@@ -43,6 +43,7 @@ class PatchScheme:
         self.dt = dt
         self.micro_steps = 0
         self.micro_time = 0.0
+        self._fixed_dt: dict[MicroModel, float] = {}
         self._check_stepper()
 
     @property
@@ -86,6 +87,8 @@ class PatchScheme:
     def choose_dt(self, model: MicroModel, values: np.ndarray, t: float) -> float:
         """Micro time step: the one given, or the one chosen from the rule at these values.
 
+        It is chosen once for a linear rule that does not change in time.
+
         Args:
             model: a batch of patches.
             values: values whose range is taken, [*, field, *].
@@ -93,9 +96,14 @@ class PatchScheme:
         """
         if self.dt is not None:
             return self.dt
+        if model in self._fixed_dt:
+            return self._fixed_dt[model]
         stability = None if self.micro == VERLET else TABLEAUX[self.micro].stability
         extremes = self.problem.extremes(values)
-        return analysis.stable_step(model, extremes, stability, self.micro, t)
+        dt = analysis.stable_step(model, extremes, stability, self.micro, t)
+        if self.problem.rule.linear and not self.problem.rule.time_dependent:
+            self._fixed_dt[model] = dt
+        return dt
 
     def nonfinite(self, coarse_or_micro: np.ndarray, t: float, n_members: int) -> NonFiniteError:
         """Describe where a state [patch, field, *sites] stopped being finite."""
