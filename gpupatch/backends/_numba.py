@@ -15,7 +15,7 @@ from gpupatch.arrays import Macro, Micro
 from gpupatch.backends._cache import load_source
 from gpupatch.backends._numba_loops import Geometry
 from gpupatch.backends._numba_passes import FROZEN, MOVING, SAME_SLOPE
-from gpupatch.backends._numba_source import STATE, Program, generate
+from gpupatch.backends._numba_source import STATE, Program, generate, generate_acts
 from gpupatch.backends._numba_tables import (
     axis_tables,
     boundary_table,
@@ -31,6 +31,7 @@ from gpupatch.lifting import Lifting
 from gpupatch.micro.lower import STEP
 from gpupatch.micro.model import MicroModel
 from gpupatch.micro.trace import SPACINGS
+from gpupatch.micro.verify import verify
 from gpupatch.restriction import Restriction
 
 _WORTH_THREADS = 200_000
@@ -72,6 +73,7 @@ class NumbaKernels:
     """
 
     def __init__(self, model: MicroModel, dtype: str):
+        verify(model.rule, dtype)
         self.model = model
         self.dtype = np.dtype(dtype)
         alike = _alike(model.spacing)
@@ -120,7 +122,7 @@ class NumbaKernels:
             t: time of the boundary values.
             rate_over: time over which boundary values are differenced, for rates.
         """
-        code, _ = self._program("euler", u.size)
+        code = self._acts(u.size)
         given = boundary_table(coupling, [t], rate_over)
         couple = code.couple_all if rate_over is None else code.couple_rates
         couple(_rows(u), 0, self._base_of(u), self._coupling(coupling), given, 0)
@@ -202,7 +204,7 @@ class NumbaKernels:
         """Sites of all patches from extended coarse values."""
         n_patch = len(extended) * int(np.prod([len(part.nodes) for part in lifting.axes]))
         u = np.empty((n_patch, *self.model.shape[1:]))
-        code, _ = self._program("euler", u.size)
+        code = self._acts(u.size)
         tables = lift_tables(lifting, extended, None, self._chunks(n_patch))
         code.lift_all(_rows(u), tables, n_patch // len(extended))
         return self.pack(u) if self._single else u
@@ -248,8 +250,7 @@ class NumbaKernels:
 
     def restrict(self, restriction: Restriction, u: Micro) -> NDArray[np.float64]:
         """Weighted means over the cores, [patch, field]."""
-        code, _ = self._program("euler", u.size)
-        out = np.empty(u.shape[:2])
+        code, out = self._acts(u.size), np.empty(u.shape[:2])
         rows, weights, line = restriction_tables(restriction, self.model.sites)
         code.restrict_all(
             _rows(u), self._base_of(u), self._single, rows, weights, line, u.shape[1], out
@@ -306,12 +307,19 @@ class NumbaKernels:
             self._axes[coupling] = axis_tables(coupling, self.model.n_members)
         return self._axes[coupling]
 
+    def _acts(self, updates: int) -> ModuleType:
+        return compiled_acts(len(self.model.sites), self.dtype.name, self._threads(updates))
+
+    def _threads(self, updates: int) -> bool:
+        """Whether there is work for several threads."""
+        return numba.get_num_threads() > 1 and updates >= _WORTH_THREADS
+
     def _program(self, stepper: str, updates: int, measured: int = STATE, lifts: bool = False):
-        """Compiled passes for a stepper, threaded if there is work for several threads."""
-        threads = numba.get_num_threads() > 1 and updates >= _WORTH_THREADS
+        """Compiled passes for a stepper, and the program they came from."""
         return compiled(
-            self.model.rule, self.geometry, self.dtype.name, stepper, measured, lifts, threads
-        )
+            self.model.rule, self.geometry, self.dtype.name, stepper, measured, lifts,
+            self._threads(updates),
+        )  # fmt: skip
 
     def _tables_for(self, program: Program, step: float) -> tuple:
         """Scalars and statics of a program for one micro time step."""
@@ -341,6 +349,12 @@ def compiled(*choices) -> tuple[ModuleType, Program]:
     """The module generated for a rule, and the program it came from; see `generate`."""
     program = generate(*choices)
     return load_source(program.text), program
+
+
+@functools.lru_cache
+def compiled_acts(ndim: int, dtype: str, threads: bool) -> ModuleType:
+    """The module of the acts that do not depend on the rule; see `generate_acts`."""
+    return load_source(generate_acts(ndim, dtype, threads))
 
 
 def _rows(u: NDArray[Any]) -> NDArray[Any]:

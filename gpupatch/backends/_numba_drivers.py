@@ -8,7 +8,7 @@ here: sizes in capitals, `run_row`, `pass_all`, `couple_all`, `couple_rates`, `r
 """
 
 import numpy as np
-from numba import prange
+from numba import int64, prange
 
 
 def step_all(w, turn, base, tables, axes, given, when, n_member, t, dt):
@@ -24,7 +24,8 @@ def step_all(w, turn, base, tables, axes, given, when, n_member, t, dt):
 def rate_all(u, base, tables, n_member, t, out):
     """Rates of all patches, times the step that the tables were made for."""
     s, q, e, r = tables
-    for p in prange(u.shape[0]):
+    for index in prange(u.shape[0]):
+        p = int64(index)
         b = base[p] if SINGLE else base[0]
         row, member = p if s.shape[0] > 1 else 0, p // n_member
         exact = p if e.shape[0] > 1 else 0
@@ -105,19 +106,19 @@ def burst_all(
     edges, write, read = ring
     rows, places, wholes, firsts, speeds = work
     size, n_patch, n_chunk = N_FIELD * N_SITE, out.shape[1], rows.shape[0]
-    for chunk in prange(n_chunk):
+    for index in prange(n_chunk):
+        chunk = int64(index)
         w, z, local = rows[chunk], places[chunk], wholes[chunk]
         first, speed = firsts[chunk], speeds[chunk]
         for p in range(n_patch * chunk // n_chunk, n_patch * (chunk + 1) // n_chunk):
             member = p // n_member
             if LIFTS:
-                U, U_rate, nodes, lift_weights, partials, planes = lift
-                place, partial, plane = p - member * n_member, partials[chunk], planes[chunk]
+                place = p - member * n_member
                 if mode == MOVING:
-                    lift_patch(local, U_rate, member, place, nodes, lift_weights, partial, plane)
+                    lift_patch(local, lift[1], member, place, lift, chunk)
                     for i in range(size):
                         speed[i] = local[i]
-                lift_patch(local, U, member, place, nodes, lift_weights, partial, plane)
+                lift_patch(local, lift[0], member, place, lift, chunk)
                 for i in range(size):
                     w[i] = 0.0 if SINGLE else local[i]
             else:
@@ -145,10 +146,11 @@ def burst_all(
 
 def advance_all(u, w, z, ring, base, tables, axes, given, key, n_member, clock, finish):
     """Take coupled steps in place, the patches exchanging values before every rate evaluation."""
-    s, q, e, r = tables
+    _, _, e, r = tables
     t, dt, first_step, n_steps = clock
     size = N_FIELD * N_SITE
-    for p in prange(u.shape[0]):
+    for index in prange(u.shape[0]):
+        p = int64(index)
         for i in range(size):
             w[p, i] = u[p, i]
         if SINGLE:
@@ -164,16 +166,18 @@ def advance_all(u, w, z, ring, base, tables, axes, given, key, n_member, clock, 
             kick_all(w, turn, z, ring, base, tables, key, n_member, first_step + step, now, dt)
     if finish:
         couple_all(w, turn * size, base, axes, given, given[0].shape[0] - 1)
-    for p in prange(u.shape[0]):
+    for index in prange(u.shape[0]):
+        p = int64(index)
         for i in range(size):
             u[p, i] = w[p, turn * size + i]
 
 
 def kick_all(w, turn, z, ring, base, tables, key, n_member, step, t, dt):
     """Add the noise of one step to all patches."""
-    s, q, e, r = tables
+    _, _, e, r = tables
     at, edges = turn * N_FIELD * N_SITE, ring[0]
-    for p in prange(w.shape[0]):
+    for index in prange(w.shape[0]):
+        p = int64(index)
         if N_TURN == 2:
             copy_edges(w[p], (1 - turn) * N_FIELD * N_SITE, at, edges)
         b = base[p] if SINGLE else base[0]
@@ -195,7 +199,7 @@ def advance_blocks(
         rate_all(u, base, tables, n_member, begin, slope)
         couple_rates(slope, int64(0), base, axes, rate_given, when)
         burst_all(
-            u, out, base, tables, lift, ring, slope, MOVING, 1.0 / dt, observe, weights, key, n_member,
-            begin, (t, dt, first, every), work,
+            u, out, base, tables, lift, ring, slope, MOVING, 1.0 / dt, observe, weights, key,
+            n_member, begin, (t, dt, first, every), work,
         )  # fmt: skip
     couple_all(u, int64(0), base, axes, given, given[0].shape[0] - 1)

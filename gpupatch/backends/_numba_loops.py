@@ -80,9 +80,9 @@ class SiteLoop:
     def moment(self) -> list[str]:
         """Lines that evaluate, in float64, what depends on the time `now` but not on place."""
         exact, lines = ScalarPrinter("float64"), []
-        used = set().union(*(e.free_symbols for _, e in self.block.stage))
+        used = {str(s) for _, e in self.block.stage for s in e.free_symbols}
         for name, index in self.block.scalars:
-            if any(symbol.name == name for symbol in used):
+            if name in used:
                 lines.append(f"{name} = {self.scalar.format(index)}")
         for name, expression in self.block.stage:
             lines.append(f"{name} = {exact(expression.xreplace(_STAGE_TIME))}")

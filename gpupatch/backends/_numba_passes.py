@@ -9,8 +9,7 @@ seconds to compile.
 import math
 
 import numpy as np
-from numba import prange
-
+from numba import int64, prange
 
 FROZEN, MOVING, SAME_SLOPE = 0, 1, 2
 """What the edge sites of a patch do during a burst."""
@@ -22,7 +21,8 @@ def couple_axis(u, at, base, axis, given, when):
     n_member, n_patch, stride = numbers[0], numbers[1], numbers[2]
     outer, inner, length, n_field = numbers[3], numbers[4], numbers[5], numbers[6]
     n_node, n_near = nodes.shape[1], inside.shape[1]
-    for p in prange(u.shape[0]):
+    for index in prange(u.shape[0]):
+        p = int64(index)
         member = p // n_member
         place = p - member * n_member
         along = (place // stride) % n_patch
@@ -56,10 +56,10 @@ def couple_axis(u, at, base, axis, given, when):
                         u[p, at + s] = total - base[p, s]
 
 
-def lift_patch(out, U, member, place, nodes, weights, partial, plane):
+def lift_patch(out, U, member, place, lift, chunk):
     """Fill one patch from extended coarse values, axis by axis; absent axes have length one."""
-    nodes_x, nodes_y, nodes_z = nodes
-    w_x, w_y, w_z = weights
+    _, _, nodes_x, nodes_y, nodes_z, w_x, w_y, w_z, partials, planes = lift
+    partial, plane = partials[chunk], planes[chunk]
     n_y, n_z = nodes_y.shape[0], nodes_z.shape[0]
     j_x, j_y, j_z = place // (n_y * n_z), (place // n_z) % n_y, place % n_z
     sites_x, sites_y, sites_z = w_x.shape[2], w_y.shape[2], w_z.shape[2]
@@ -132,7 +132,8 @@ def normal(key, patch, place, step):
 def restrict_all(u, base, with_base, rows, row_weights, line, n_field, out):
     """Weighted means of every field of every patch, [patch, field]."""
     n = u.shape[1] // n_field
-    for p in prange(u.shape[0]):
+    for index in prange(u.shape[0]):
+        p = int64(index)
         for f in range(n_field):
             b = base[p] if with_base else base[0]
             out[p, f] = weighted(u[p], 0, b, with_base, f * n, rows, row_weights, line)
@@ -140,10 +141,9 @@ def restrict_all(u, base, with_base, rows, row_weights, line, n_field, out):
 
 def lift_all(out, lift, n_member):
     """Fill every patch of every member from extended coarse values."""
-    U, _, nodes, weights, partials, planes = lift
-    n_chunk = partials.shape[0]
-    for chunk in prange(n_chunk):
+    n_chunk = lift[8].shape[0]
+    for index in prange(n_chunk):
+        chunk = int64(index)
         for p in range(out.shape[0] * chunk // n_chunk, out.shape[0] * (chunk + 1) // n_chunk):
             member = p // n_member
-            place, partial, plane = p - member * n_member, partials[chunk], planes[chunk]
-            lift_patch(out[p], U, member, place, nodes, weights, partial, plane)
+            lift_patch(out[p], lift[0], member, p - member * n_member, lift, chunk)

@@ -27,7 +27,7 @@ from gpupatch.micro.rule import Rule
 STATE = -1
 """What bursts measure unless it is the flux along an axis, or the source."""
 
-_HEADER = '''"""Made by gpupatch for the rule `{rule}`; named by its content, so do not edit."""
+_IMPORTS = '''"""{title}; named by its content, so do not edit."""
 
 import math
 
@@ -35,13 +35,15 @@ import numba
 import numpy as np
 from numba import float64, int64, prange
 from numba import {dtype} as T
+'''
 
+_HEADER = """
 N_FIELD, N_SITE, N_SLOT, N_TURN, N_PASS = {n_field}, {n_site}, {n_slot}, {n_turn}, {n_pass}
 FROZEN, MOVING, SAME_SLOPE = {edges}
 SLOT, FRACTION = {slot}, {fraction}
 BASE, ROW = {base}, {row}
 SINGLE, NOISY, MEASURES, LIFTS = {flags}
-'''
+"""
 
 _FOOTER = """
 OPTIONS = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
@@ -50,14 +52,30 @@ INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 weighted = numba.njit(weighted, **{**INNER, "fastmath": {"contract", "nsz", "arcp", "reassoc"}})
 """
 
-_ENTRIES = (
-    *("couple_all", "couple_rates", "rate_all", "lift_all", "restrict_all"),
-    *("burst_all", "advance_all", "advance_blocks"),
-)
-_OVER_PATCHES = (
-    *("couple_axis", "couple_axis_alone", "restrict_all", "lift_all", "rate_all", "burst_all", "advance_all"),
-    *("kick_all", "pass_all"),
-)
+_ENTRIES = [
+    "couple_all",
+    "couple_rates",
+    "rate_all",
+    "lift_all",
+    "restrict_all",
+    "burst_all",
+    "advance_all",
+    "advance_blocks",
+]
+"""Functions that are called from Python."""
+
+_OVER_PATCHES = [
+    "couple_axis",
+    "couple_axis_alone",
+    "restrict_all",
+    "lift_all",
+    "rate_all",
+    "burst_all",
+    "advance_all",
+    "kick_all",
+    "pass_all",
+]
+"""Functions whose loop over patches may be shared between threads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +134,6 @@ def generate(
     size = len(rule.fields) * geometry.n_site
     base = steps.n_slot * size
     header = _HEADER.format(
-        rule=rule.name,
-        dtype=dtype,
         n_field=len(rule.fields),
         n_site=geometry.n_site,
         n_slot=steps.n_slot,
@@ -141,8 +157,30 @@ def generate(
         _couplings(rule.ndim, single),
     ]
     bodies = "\n\n".join([_functions(_numba_passes), *parts, _functions(_numba_drivers)])
-    text = "\n\n".join([header, bodies, _footer(bodies, threads)])
-    return Program(text, point, exact, steps)
+    title = f"Passes of gpupatch for the rule `{rule.name}`"
+    return Program(_module(title, dtype, header, bodies, threads), point, exact, steps)
+
+
+def generate_acts(ndim: int, dtype: str, threads: bool) -> str:
+    """Write the source of the acts that do not depend on the rule: couple, lift, restrict.
+
+    Args:
+        ndim: number of space dimensions.
+        dtype: "float64" or "float32".
+        threads: whether loops over patches are shared between threads.
+
+    Returns:
+        Python source.
+    """
+    bodies = "\n\n".join([_functions(_numba_passes), _couplings(ndim, dtype == "float32")])
+    edges = (_numba_passes.FROZEN, _numba_passes.MOVING, _numba_passes.SAME_SLOPE)
+    header = f"FROZEN, MOVING, SAME_SLOPE = {edges}\n"
+    return _module(f"Acts of gpupatch in {ndim} dimensions", dtype, header, bodies, threads)
+
+
+def _module(title: str, dtype: str, header: str, bodies: str, threads: bool) -> str:
+    imports = _IMPORTS.format(title=title, dtype=dtype)
+    return "\n\n".join([imports, header, bodies, _footer(bodies, threads)])
 
 
 def _rate(rule: Rule, geometry: Geometry, point: Lowering, exact: Lowering, single: bool) -> str:
@@ -235,7 +273,7 @@ def _run_row(steps: Steps, geometry: Geometry, size: int, refreshed: bool) -> st
 
 def _pass_all(steps: Steps, geometry: Geometry, refreshed: bool) -> str:
     """One pass of a step over all patches."""
-    body = ["row, member = p if s.shape[0] > 1 else 0, p // n_member"]
+    body = ["p = int64(index)", "row, member = p if s.shape[0] > 1 else 0, p // n_member"]
     if refreshed:
         exact = "e[p if e.shape[0] > 1 else 0]"
         body.append(f"freeze(w[p], base[p], {exact}, r[member], now)")
@@ -244,7 +282,7 @@ def _pass_all(steps: Steps, geometry: Geometry, refreshed: bool) -> str:
         lines = [*loop.scalars(), *loop.moment(), *loop.sites(geometry)]
         lines = [line.replace("w[", "w[p, ") for line in lines]
         body += indented(lines, f"if number == {number}:")
-    lines = ["s, q, e, r = tables", *indented(body, "for p in prange(w.shape[0]):")]
+    lines = ["s, q, e, r = tables", *indented(body, "for index in prange(w.shape[0]):")]
     return function("pass_all(number, w, base, tables, n_member, now)", lines)
 
 

@@ -20,7 +20,7 @@ from gpupatch.backends._numba_loops import Geometry, SiteLoop, Store
 from gpupatch.burst import TABLEAUX, VERLET
 from gpupatch.errors import SchemeError
 from gpupatch.micro.lower import STEP, Block, Load, Lowering
-from gpupatch.micro.perturb import base_symbol, perturbation
+from gpupatch.micro.perturb import perturbed_rates
 from gpupatch.micro.rule import Rule
 
 
@@ -87,20 +87,16 @@ class _Writer:
         self.rule, self.geometry, self.lowering, self.single = rule, geometry, lowering, single
         self.stepper = stepper
         self.size = len(rule.fields) * geometry.n_site
-        self.bases = {a.symbol: base_symbol(a) for a in rule.accesses if a.kind == "field"}
-        for access in rule.accesses:
-            if access.kind == "field":
-                lowering.declare(self.bases[access.symbol], "base", access)
+        self.rates, bases = perturbed_rates(rule) if single else (rule.rates, {})
+        for symbol, access in bases.items():
+            lowering.declare(symbol, "base", access)
 
     def increments(self, fields: Sequence[int]) -> Block:
-        """d = dt rate of some fields; in float32 only its change from the rate of the base."""
-        rates = [self.rule.rates[f] for f in fields]
-        if self.single:
-            rates = [perturbation(rate, self.bases, self.rule.name) for rate in rates]
-        return self.lowering.block([STEP * rate for rate in rates])
+        """Increments of fields, d = dt rate; in float32 only what changes from the base."""
+        return self.lowering.block([STEP * self.rates[f] for f in fields])
 
     def increment(self, value: str, f: int, corner: int) -> str:
-        """d of a field, complete: in float32 the rate of the base is added."""
+        """The whole increment of a field: in float32 that of the base is added."""
         frozen = (self.n_slot + 1) * self.size + f * self.geometry.n_site + corner
         return f"({value} + w[{frozen} + i])" if self.single else value
 
@@ -161,8 +157,9 @@ class _RungeKuttaWriter(_Writer):
                     to = 1 - turn if self.n_stage == 1 else 0
                     writes.append(f"{self.at(to, f, corner)} = {total}")
                     continue
-                earlier = [(a[stage + 1, k], self.at(self.kept.get(k, 0), f, corner))
-                           for k in range(stage)]
+                earlier = [
+                    (a[stage + 1, k], self.at(self.kept.get(k, 0), f, corner)) for k in range(stage)
+                ]
                 state = _sum([(1.0, f"u{f}"), (a[stage + 1, stage], d), *earlier])
                 writes.append(f"{self.at(self._state(stage + 1), f, corner)} = {state}")
                 writes.append(f"{self.at(self.total, f, corner)} = {total}")

@@ -103,7 +103,7 @@ def lift_tables(lifting: Lifting, U: Macro, U_rate: Macro | None, n_chunk: int) 
     rate = coarse if U_rate is None else np.ascontiguousarray(U_rate, dtype=np.float64)
     partial = np.empty((n_chunk, nodes[1].shape[1], nodes[2].shape[1]))
     plane = np.empty((n_chunk, nodes[2].shape[1], weights[1].shape[2]))
-    return coarse, rate.reshape(coarse.shape), tuple(nodes), tuple(weights), partial, plane
+    return coarse, rate.reshape(coarse.shape), *nodes, *weights, partial, plane
 
 
 def burst_work(n_chunk: int, row: int, size: int, n_pairs: int, dtype) -> tuple:

@@ -1,64 +1,60 @@
-"""Choose a backend by name, and say why."""
+"""Choose where patches are advanced."""
 
-from importlib import import_module
-from importlib.util import find_spec
+from __future__ import annotations
+
+import ctypes.util
+import importlib.util
 
 from gpupatch.arrays import Backend
+from gpupatch.backends._numpy import NumpyBackend
 from gpupatch.errors import BackendError, suggestion
 
-NAMES = ("auto", "numpy", "numba", "cuda")
+BACKENDS = ("auto", "cuda", "numba", "numpy")
 
 
 def get_backend(name: str = "auto") -> tuple[Backend, str]:
-    """A backend and the reason for it, in one line.
-
-    "auto" tries `cuda`, then `numba`, then `numpy`. A backend that is asked for by name is given
-    or refused, never replaced.
+    """A backend, and in one line why it was chosen.
 
     Args:
-        name: "auto", "numpy", "numba" or "cuda".
+        name: "numpy" for the readable reference, "numba" for compiled CPU code, "cuda" for a GPU,
+            or "auto" for the first of cuda, numba, numpy that runs here.
 
     Returns:
-        The backend and why it was chosen.
+        The backend and the reason.
 
     Raises:
-        BackendError: if there is no such backend, or it cannot run here; the chain of reasons is
-            told.
+        BackendError: if there is no backend of that name, or it cannot run here.
     """
-    if name not in NAMES:
-        raise BackendError(f"there is no backend `{name}`. {suggestion(name, NAMES)}")
-    if name == "auto":
-        return _automatic()
-    if name == "cuda":
-        raise BackendError(
-            f"backend `cuda` was asked for, but cannot run: {_no_cuda()}. Use `numba` or `numpy`."
-        )
+    if name == "numpy":
+        return NumpyBackend(), "numpy was asked for"
     if name == "numba":
-        return _numba(), "as asked"
-    return _numpy(), "as asked"
-
-
-def _automatic() -> tuple[Backend, str]:
+        return _numba(), "numba was asked for"
+    if name == "cuda":
+        raise BackendError(f"the backend `cuda` cannot run: {'; '.join(cuda_obstacles())}.")
+    if name != "auto":
+        raise BackendError(f"there is no backend `{name}`. {suggestion(name, BACKENDS)}")
+    cuda = f"no cuda: {cuda_obstacles()[-1]}"
     try:
-        return _numba(), f"fastest that runs here; not cuda: {_no_cuda()}"
+        return _numba(), f"numba ({cuda})"
     except BackendError as error:
-        return _numpy(), f"not cuda: {_no_cuda()}; not numba: {error}"
+        return NumpyBackend(), f"numpy ({cuda}; no numba: {error})"
 
 
-def _no_cuda() -> str:
-    """Why the `cuda` backend cannot be had, outermost reason first."""
-    reasons = ["this version of gpupatch has no CUDA kernels"]
-    if find_spec("cupy") is None:
+def cuda_obstacles() -> list[str]:
+    """Why patches cannot be advanced on a GPU here, one reason per entry."""
+    reasons = []
+    if importlib.util.find_spec("cupy") is None:
         reasons.append("CuPy is not installed")
-    return ", ".join(reasons)
+    if ctypes.util.find_library("cuda") is None:
+        reasons.append("no NVIDIA driver was found")
+    return [*reasons, "the CUDA backend is not part of this version of gpupatch"]
 
 
 def _numba() -> Backend:
     try:
-        return import_module("gpupatch.backends._numba").NumbaBackend()
+        from gpupatch.backends._numba import NumbaBackend
     except ImportError as error:
-        raise BackendError(f"backend `numba` cannot be imported: {error}") from error
-
-
-def _numpy() -> Backend:
-    return import_module("gpupatch.backends._numpy").NumpyBackend()
+        raise BackendError(
+            f"the backend `numba` cannot run: {error}. Install numba, or use `numpy`."
+        ) from error
+    return NumbaBackend()

@@ -130,6 +130,13 @@ class Lowering:
             outputs=tuple(outputs),
         )
 
+    def static(self, load: Load) -> sp.Basic:
+        """The expression of a static as it is read at one place."""
+        expression = next(e for e, index in self.statics.items() if index == load.index)
+        found = [self._coefficients[s] for s in _symbols(expression) if s in self._coefficients]
+        moved = {access.symbol: access.shifted(load.offset) for access in found}
+        return expression.xreplace({s: access.symbol for s, access in moved.items()})
+
     def scalar_values(self, values: Mapping[str, object], members: int) -> NDArray[np.float64]:
         """Evaluate the table of scalars.
 

@@ -15,12 +15,14 @@ In float32 with u = 300 and a curvature of one, the direct form loses the whole 
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import sympy as sp
 
 from gpupatch.errors import RuleError
 from gpupatch.micro.printers import expm1, log1p
-from gpupatch.micro.trace import Access
+from gpupatch.micro.rule import Rule
+from gpupatch.micro.trace import Access, location
 
 
 def base_symbol(access: Access) -> sp.Symbol:
@@ -28,33 +30,55 @@ def base_symbol(access: Access) -> sp.Symbol:
     return sp.Symbol(f"b{access.symbol.name[1:]}", real=True)
 
 
-def perturbation(
-    expression: sp.Expr, bases: Mapping[sp.Symbol, sp.Symbol], rule_name: str
-) -> sp.Expr:
-    """D[f] of an expression; the symbols of field values stand for v in the result.
+def perturbed_rates(rule: Rule) -> tuple[tuple[sp.Expr, ...], dict[sp.Symbol, Access]]:
+    """D of every rate of a rule; the symbols of field values stand for v in the result.
+
+    Args:
+        rule: the micro-rule.
+
+    Returns:
+        One expression per field, and what is read of the frozen part b, by symbol.
+
+    Raises:
+        RuleError: if a rate contains a function that cannot be expanded, such as a condition on a
+            field; the function and the rule are named.
+    """
+    read = [access for access in rule.accesses if access.kind == "field"]
+    bases = {access.symbol: base_symbol(access) for access in read}
+    try:
+        changes = tuple(perturbation(rate, bases) for rate in rule.rates)
+    except RuleError as error:
+        raise RuleError(
+            f"rule `{rule.name}` has no float32 form: {error} Run it with dtype = "
+            f'"float64".{location(rule.function)}'
+        ) from None
+    return changes, {bases[access.symbol]: access for access in read}
+
+
+def perturbation(expression: sp.Expr, bases: Mapping[sp.Symbol, sp.Symbol]) -> sp.Expr:
+    """D[f] = f(b + v) - f(b), in which every term vanishes with v.
 
     Args:
         expression: f, in symbols of field values and of things that do not change.
-        bases: symbol of the frozen part of every field value, by its symbol.
-        rule_name: whose expression this is, for messages.
+        bases: symbol of the frozen part of every field value, by its symbol; the latter stands
+            for v in the result.
 
     Returns:
-        f(b + v) - f(b), in which every term vanishes with v.
+        The expanded difference.
 
     Raises:
-        RuleError: if f contains a function that cannot be expanded, such as a condition on a
-            field; the function and the rule are named.
+        RuleError: if f contains a function that cannot be expanded.
     """
-    return _Difference(bases, rule_name).of(sp.sympify(expression))[1]
+    return _Difference(bases).of(sp.sympify(expression))[1]
 
 
 class _Difference:
     """Pairs (f(b), D[f]) built from the leaves upwards."""
 
-    def __init__(self, bases: Mapping[sp.Symbol, sp.Symbol], rule_name: str):
-        self.bases, self.rule_name = bases, rule_name
+    def __init__(self, bases: Mapping[sp.Symbol, sp.Symbol]):
+        self.bases = bases
 
-    def of(self, f: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    def of(self, f: Any) -> tuple[Any, Any]:
         if not f.free_symbols & self.bases.keys():
             return f, sp.S.Zero
         if f.is_Symbol:
@@ -62,9 +86,7 @@ class _Difference:
         expand = getattr(self, f"_{f.func.__name__}", None)
         if expand is None:
             raise RuleError(
-                f"rule `{self.rule_name}` has no float32 form: `{f.func.__name__}` of a field "
-                f"cannot be expanded about the frozen state, in `{f}`. "
-                'Run it with dtype = "float64".'
+                f"`{f.func.__name__}` of a field cannot be expanded about a frozen state: `{f}`."
             )
         frozen = f.xreplace(dict(self.bases))
         return frozen, expand(f)
@@ -98,10 +120,7 @@ class _Difference:
 
     def _Piecewise(self, f):
         if any(condition.free_symbols & self.bases.keys() for _, condition in f.args):
-            raise RuleError(
-                f"rule `{self.rule_name}` has no float32 form: it chooses by a condition on a "
-                f"field, `{f}`. Run it with dtype = \"float64\"."
-            )
+            raise RuleError(f"it chooses by a condition on a field, `{f}`.")
         return sp.Piecewise(*((self.of(value)[1], condition) for value, condition in f.args))
 
     def _exp(self, f):
@@ -137,5 +156,5 @@ class _Difference:
         return sp.tanh(dg) * (1 - sp.tanh(g) * sp.tanh(g + dg))
 
 
-def _is_half_integer(exponent: sp.Expr) -> bool:
+def _is_half_integer(exponent) -> bool:
     return bool(exponent.is_number) and float(2 * exponent).is_integer()

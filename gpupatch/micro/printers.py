@@ -105,7 +105,7 @@ class ScalarPrinter:
             return f"(-{self(expr)})" if sign == "-" else self(expr)
         above, below = [], []
         for factor in sorted(expr.args, key=default_sort_key):
-            base, exponent = factor.as_base_exp()
+            base, exponent = factor.as_base_exp()  # type: ignore[attr-defined]
             if factor.is_Pow and exponent.is_number and exponent < 0:
                 below.append(sp.Pow(base, -exponent))
             else:

@@ -66,7 +66,7 @@ def _terms(expr, scalar, levels: Levels) -> Iterator[tuple[sp.Expr, sp.Expr]]:
             for factor, term in inner:
                 yield scalar * factor, sp.Mul(*others, term)
             return
-    yield scalar, sp.Mul(*(collect(f, levels) for f in rest))
+    yield scalar, sp.Mul(*(collect(f, levels) for f in rest))  # type: ignore[arg-type]
 
 
 def _is_static(expr, levels: Levels) -> bool:

@@ -164,7 +164,7 @@ class Rule:
         Raises:
             RuleError: for an unknown target, or if the rule has no form in that dtype.
         """
-        from gpupatch.micro.lower import rule_source
+        from gpupatch.micro.source import rule_source
 
         return rule_source(self, target, dtype)
 

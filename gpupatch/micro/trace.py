@@ -312,3 +312,10 @@ def quote(function: Callable, error: BaseException) -> str:
     filename = function.__code__.co_filename
     text = linecache.getline(filename, lines[-1]).strip()
     return f"\n  {filename}, line {lines[-1]}:\n    {text}" if text else ""
+
+
+def location(function: Callable) -> str:
+    """Where a function begins, formatted for a message."""
+    code = function.__code__
+    text = linecache.getline(code.co_filename, code.co_firstlineno).strip()
+    return f"\n  {code.co_filename}, line {code.co_firstlineno}:\n    {text}"
