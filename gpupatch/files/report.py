@@ -39,8 +39,8 @@ def prepare_directory(path: str | os.PathLike[str], overwrite: bool = False) -> 
         occupied = any(directory.iterdir())
         if occupied and not overwrite:
             raise InputError(
-                f"`{directory}` is not empty. Choose another directory with `--out`, or replace the "
-                "results in it with `--overwrite`."
+                f"`{directory}` is not empty. Choose another directory with `--out`, or replace "
+                "the results in it with `--overwrite`."
             )
         for file in _removable(directory) if occupied else []:
             file.unlink(missing_ok=True)
