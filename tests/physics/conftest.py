@@ -16,6 +16,12 @@ def backend():
     return get_backend("auto")[0]
 
 
+@pytest.fixture(scope="session")
+def cases():
+    """The directory of the case files."""
+    return CASES
+
+
 @pytest.fixture
 def run(tmp_path):
     """Run a verification case, with changes such as "grid.patches=[24]", to its solution."""
