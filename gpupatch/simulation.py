@@ -195,6 +195,7 @@ def simulate(
         state = scheme.initial(initial, start)
         run.integrator = run.choose_integrator(state, start)
         run.save(start, state)
+        run.keep_good(start, state)
         try:
             for t, target in zip(schedule.times, schedule.times[1:], strict=False):
                 state = run.integrator(state, t, target)
@@ -227,7 +228,7 @@ class _Run:
         self.micro: list[Micro] = []
         self.exact: list[Macro] = []
         self.seconds = {"simulate": 0.0, "restrict_and_save": 0.0}
-        self.last: tuple[float, Any] | None = None
+        self.last: tuple[float, Any] = (float("-inf"), None)
         self.system: Any = None
         self.history = History()
         self.integrator: Callable = lambda *_: None
@@ -252,42 +253,43 @@ class _Run:
             self.dt = scheme.stable_dt(state, t)
         n_steps = max(1, int(np.ceil((target - t) / min(self.dt, target - t) * (1 - 1e-12))))
         n_steps = every * -(-n_steps // every)
-        dt, done, block = (target - t) / n_steps, 0, every
+        dt, done, block, longest = (target - t) / n_steps, 0, every, n_steps
         while done < n_steps:
-            self._keep_good(t + done * dt, state)
             began = time.perf_counter()
             take = min(block, n_steps - done)
-            state = scheme.advance(scheme.rebase(state), t + done * dt, dt, take)
-            done += take
+            state = scheme.advance(state, t + done * dt, dt, take)
             elapsed = time.perf_counter() - began
             self.seconds["simulate"] += elapsed
+            finite = scheme.finite(state)
+            if not finite and take > every:
+                longest = block = every * max(1, take // (2 * every))
+                state = scheme.copy(self.last[1])
+                continue
+            done += take
+            state = scheme.rebase(state) if finite else state
             if elapsed < _BLOCK_SECONDS / 2:
-                block = every * max(1, 2 * block // every)
-            self._after_leap(t + done * dt, state)
+                block = min(longest, every * max(1, 2 * block // every))
+            self._after_leap(target if done == n_steps else t + done * dt, state)
         return state
 
     def _leaps(self, state, t: float, target: float):
         began = time.perf_counter()
-        self._keep_good(t, state)
-
-        def on_leap(now, reached):
-            self._after_leap(now, reached)
-            self._keep_good(now, reached)
-
         if self.system is None:
             self.system = self.scheme.system(self.projection, t, state)
         state = self.projection.advance(
-            self.system, t, state, target, history=self.history, on_leap=on_leap
+            self.system, t, state, target, history=self.history, on_leap=self._after_leap
         )
         self.seconds["simulate"] += time.perf_counter() - began
         return state
 
-    def _keep_good(self, t: float, state) -> None:
+    def keep_good(self, t: float, state) -> None:
+        """Keep a copy of a state known to be finite, in case the next one is not."""
         self.last = (t, self.scheme.copy(state))
 
     def _after_leap(self, t: float, state) -> None:
         if not self.scheme.finite(state):
             raise self.scheme.locate_failure(state, t)
+        self.keep_good(t, state)
         if self.callbacks:
             coarse = self.scheme.coarse(state)
             self.host_reads += 1
@@ -323,7 +325,7 @@ class _Run:
 
     def save_last(self) -> None:
         """Keep the last good state of a run that ends early, if it is later than the last save."""
-        if self.last is not None and self.last[0] > self.times[-1]:
+        if self.last[0] > self.times[-1]:
             self.save(*self.last)
 
     def layout(self, attrs: dict[str, Any]) -> Layout:

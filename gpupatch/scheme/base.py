@@ -105,13 +105,19 @@ class PatchScheme:
             self._fixed_dt[model] = dt
         return dt
 
-    def nonfinite(self, coarse_or_micro: np.ndarray, t: float, n_members: int) -> NonFiniteError:
-        """Describe where a state [patch, field, *sites] stopped being finite."""
-        bad = ~np.isfinite(coarse_or_micro)
-        patch, field = (int(i) for i in np.argwhere(bad)[0][:2])
-        member, flat = divmod(patch, len(coarse_or_micro) // n_members)
+    def nonfinite(self, values: np.ndarray, t: float, n_members: int) -> NonFiniteError:
+        """Describe where a state [patch, field, *sites] stopped being finite.
+
+        The patch is the one with the most values lost, edges not counted: they belong to others.
+        """
+        e = self.problem.grid.edges
+        sites = tuple(slice(e, n - e) for n in values.shape[2:])
+        bad = ~np.isfinite(values[(slice(None), slice(None), *sites)])
+        lost = bad.reshape(*bad.shape[:2], -1).sum(axis=2)
+        patch = int(np.argmax(lost.sum(axis=1)))
+        name = self.problem.rule.fields[int(np.argmax(lost[patch]))]
+        member, flat = divmod(patch, len(values) // n_members)
         where = np.unravel_index(flat, self.problem.grid.patches)
-        name = self.problem.rule.fields[field]
         return NonFiniteError(t, member, tuple(int(i) for i in where), name)
 
     def _check_stepper(self) -> None:
