@@ -16,44 +16,66 @@ FROZEN, MOVING, SAME_SLOPE = 0, 1, 2
 
 
 def couple_axis(u, at, base, axis, given, when):
-    """Overwrite the edges across one axis; see `gpupatch.coupling` for the formula."""
+    """Overwrite the edges across one axis; see `gpupatch.coupling` for the formula.
+
+    The sites of a line or plane are numbered by (field and axes before, axes after).
+    """
     numbers, members, nodes, weights, sites, affine, near, inside = axis
-    n_member, n_patch, stride = numbers[0], numbers[1], numbers[2]
-    outer, inner, length, n_field = numbers[3], numbers[4], numbers[5], numbers[6]
-    n_node, n_near = nodes.shape[1], inside.shape[1]
-    for index in prange(u.shape[0]):
-        p = int64(index)
-        member = p // n_member
-        place = p - member * n_member
-        along = (place // stride) % n_patch
-        rest = place - along * stride
-        across = (place // (stride * n_patch)) * stride + place % stride
-        for turn in range(2):
-            # The side on a face comes last: with three sites it is filled from the other edge.
-            side = 1 - turn if n_near > 0 and along == 0 else turn
-            filled = n_near > 0 and along == side * (n_patch - 1)
-            first = members[side, member] * n_member + rest
-            for layer in range(sites.shape[2]):
-                source = sites[0, side, layer] * inner
-                target = sites[1, side, layer] * inner
-                for line in range(n_field * outer):
-                    f = line // outer
-                    for i in range(inner):
-                        corner = line * length * inner + i
-                        total = 0.0
-                        if filled:
-                            c = given[when, side, f, across, (line - f * outer) * inner + i]
-                            total = affine[side, f, layer] * c
-                            for k in range(n_near):
-                                s, q = corner + inside[side, k] * inner, p
-                                total += near[side, f, layer, k] * (u[q, at + s] + base[q, s])
-                        else:
-                            s = corner + source
-                            for k in range(n_node):
+    n_member, n_patch, stride, n_field = numbers[0], numbers[1], numbers[2], numbers[3]
+    outer, inner, length = numbers[4], numbers[5], numbers[6]
+    n_row, n_across = n_field * outer, n_member // n_patch
+    n_segment = (n_patch + 63) // 64
+    for index in prange(u.shape[0] // n_patch * n_segment):
+        across, segment = int64(index) // n_segment, int64(index) % n_segment
+        member, other = across // n_across, across % n_across
+        start = (other // stride) * stride * n_patch + other % stride
+        line = np.empty(n_row * inner)
+        for along in range(64 * segment, min(64 * segment + 64, n_patch)):
+            p = member * n_member + start + along * stride
+            for side in range(2):
+                first = members[side, member] * n_member + start
+                for layer in range(sites.shape[2]):
+                    source = sites[0, side, layer] * inner
+                    target = sites[1, side, layer] * inner
+                    if inside.shape[1] > 0 and along == side * (n_patch - 1):
+                        q = p
+                        for f in range(n_field):
+                            for o in range(outer):
+                                for i in range(inner):
+                                    c = given[when, side, f, other, o * inner + i]
+                                    row = f * outer + o
+                                    total = affine[side, f, layer] * c
+                                    for k in range(inside.shape[1]):
+                                        s = (row * length + inside[side, k]) * inner + i
+                                        value = u[q, at + s] + base[q, s]
+                                        total += near[side, f, layer, k] * value
+                                    line[row * inner + i] = total
+                    elif outer * inner == 1:
+                        for f in range(n_field):
+                            s, total = f * length + source, 0.0
+                            for k in range(nodes.shape[1]):
                                 q = first + nodes[along, k] * stride
                                 total += weights[side, along, k] * (u[q, at + s] + base[q, s])
-                        s = corner + target
-                        u[p, at + s] = total - base[p, s]
+                            line[f] = total
+                    else:
+                        for i in range(n_row * inner):
+                            line[i] = 0.0
+                        for k in range(nodes.shape[1]):
+                            q, weight = first + nodes[along, k] * stride, weights[side, along, k]
+                            if inner == 1:
+                                for row in range(n_row):
+                                    s = row * length + source
+                                    line[row] += weight * (u[q, at + s] + base[q, s])
+                            else:
+                                for row in range(n_row):
+                                    for i in range(inner):
+                                        s = row * length * inner + source + i
+                                        value = u[q, at + s] + base[q, s]
+                                        line[row * inner + i] += weight * value
+                    for row in range(n_row):
+                        for i in range(inner):
+                            s = row * length * inner + target + i
+                            u[p, at + s] = line[row * inner + i] - base[p, s]
 
 
 def lift_patch(out, U, member, place, lift, chunk):

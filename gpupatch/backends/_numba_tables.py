@@ -31,10 +31,10 @@ def axis_tables(coupling: Coupling, n_members: int) -> tuple:
                 per_member,
                 grid.patches[axis],
                 np.prod(grid.patches[axis + 1 :]),
+                n_field,
                 np.prod(grid.n_sites[:axis]),
                 np.prod(grid.n_sites[axis + 1 :]),
                 grid.n_sites[axis],
-                n_field,
             ],
             dtype=np.int64,
         )
