@@ -41,6 +41,7 @@ class Progress:
         self._interval, self._clock = interval, clock
         self._begun = self._told = clock()
         self._t, self._updates = start, 0
+        self._first: tuple[float, float] | None = None
         self._closed = False
         self._bar = self._make_bar() if not quiet and self._stream.isatty() else None
 
@@ -63,6 +64,8 @@ class Progress:
             cell_updates: evaluations of the micro-rule at a site, all since `start`.
         """
         self._t, self._updates = t, cell_updates
+        if self._first is None:
+            self._first = self._clock(), t
         if self._bar is not None:
             self._bar.set_description_str(f"t = {t:.4g}", refresh=False)
             self._bar.set_postfix_str(self._pace(), refresh=False)
@@ -104,10 +107,11 @@ class Progress:
         return f"{percent}, t = {self._t:.4g} of {self.end:.4g}, {self._pace()}"
 
     def _wait(self) -> str:
-        share = self._share()
-        if share <= 0:
+        """Wall time to go at the pace since the first update, before which kernels compile."""
+        then, t = (self._begun, self.start) if self._first is None else self._first
+        if self._t == t:
             return "unknown time"
-        return _duration((self._clock() - self._begun) * (1 - share) / share)
+        return _duration((self._clock() - then) * (self.end - self._t) / (self._t - t))
 
 
 def _rate(per_second: float) -> str:

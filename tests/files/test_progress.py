@@ -36,12 +36,22 @@ def test_a_log_gets_one_line_per_interval_and_one_at_the_end():
     ]
 
 
-def test_a_resumed_run_is_paced_from_where_it_began():
+def test_a_resumed_run_counts_from_where_it_began():
     log, clock = io.StringIO(), Clock()
     progress = Progress(8.0, 10.0, stream=log, interval=1.0, clock=clock)
     clock.now += 3600.0
     progress.update(9.0, 7_200)
-    assert log.getvalue() == "gpupatch:  50 %, t = 9 of 10, 2 updates/s, 1:00:00 to go\n"
+    assert log.getvalue() == "gpupatch:  50 %, t = 9 of 10, 2 updates/s, unknown time to go\n"
+
+
+def test_time_to_go_does_not_count_what_came_before_the_first_step():
+    log, clock = io.StringIO(), Clock()
+    progress = Progress(0.0, 10.0, stream=log, interval=1.0, clock=clock)
+    clock.now += 30.0
+    progress.update(1.0, 32)
+    clock.now += 2.0
+    progress.update(2.0, 64)
+    assert log.getvalue().splitlines()[-1].endswith("t = 2 of 10, 2 updates/s, 0:16 to go")
 
 
 def test_a_run_that_stops_early_says_how_far_it_came():
