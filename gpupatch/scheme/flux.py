@@ -10,7 +10,13 @@ import numpy as np
 from gpupatch.arrays import Backend, Macro
 from gpupatch.burst import Burst, BurstPlan, mean_weights
 from gpupatch.errors import SchemeError
-from gpupatch.lifting import GAUSS_POINTS, cell_weights, face_centres, face_lifting
+from gpupatch.lifting import (
+    GAUSS_POINTS,
+    cell_weights,
+    centre_weights,
+    face_centres,
+    face_lifting,
+)
 from gpupatch.micro.conservation import flux_form
 from gpupatch.micro.model import SOURCE, MicroModel
 from gpupatch.restriction import Restriction, core_mean
@@ -70,6 +76,7 @@ class FluxScheme(MeasuringScheme):
         self.kernels = [backend.load(model, problem.dtype) for model in self._models]
         self.restrictions = [face_mean(problem, a) for a in range(grid.ndim)]
         self.cell_weights = [cell_weights(grid, a, order) for a in range(grid.ndim)]
+        self.centre_weights = [centre_weights(grid, a, order) for a in range(grid.ndim)]
         self._stream = 0
         self._healing_checked = False
 
@@ -123,7 +130,7 @@ class FluxScheme(MeasuringScheme):
             )
             total -= (high - low) / grid.gap[axis]
             if source is not None:
-                total += self._to_cells(source, axis) / grid.ndim
+                total += averaged(source, axis, *self.cell_weights[axis]) / grid.ndim
         return total
 
     def burst(self, t: float, U: Macro) -> tuple[Macro, Macro]:
@@ -148,7 +155,8 @@ class FluxScheme(MeasuringScheme):
             axis: the axis that the faces cut.
 
         Returns:
-            Fluxes and sources (None if the rule has none), [member, field, *faces].
+            Fluxes and sources (None if the rule has none), averaged over the faces,
+            [member, field, *faces].
         """
         model, kernels, lifting = self._models[axis], self.kernels[axis], self.liftings[axis]
         if not self._healing_checked:
@@ -167,18 +175,31 @@ class FluxScheme(MeasuringScheme):
             out = kernels.lift_burst_restrict(lifting, extended, plan, t)[0]
             self.count(n_steps, dt)
             shaped = out.reshape(self.n_members, *(len(X) for X in lifting.centres), -1)
-            return np.moveaxis(shaped, -1, 1)
+            values = np.moveaxis(shaped, -1, 1)
+            for a in range(values.ndim - 2):
+                if a != axis:
+                    values = averaged(values, a, *self.centre_weights[a])
+            return values
 
         flux = measured(axis, self.restrictions[axis])
         source = measured(SOURCE, core_mean(self.problem.grid)) if self._has_source else None
         return flux, source
 
-    def _to_cells(self, source, axis: int):
-        nodes, weights = self.cell_weights[axis]
-        gathered = np.moveaxis(
-            np.take(source, nodes, axis=2 + axis), (2 + axis, 3 + axis), (-2, -1)
-        )
-        return np.moveaxis(np.einsum("...ck,ck->...c", gathered, weights), -1, 2 + axis)
+
+def averaged(values: Macro, axis: int, nodes, weights) -> Macro:
+    """Weighted sums along one axis.
+
+    Args:
+        values: [member, field, *places].
+        axis: the axis of space.
+        nodes: entries read, [cell, k].
+        weights: their weights, [cell, k].
+
+    Returns:
+        [member, field, *places], with cells along the axis.
+    """
+    read = np.moveaxis(np.take(values, nodes, axis=2 + axis), (2 + axis, 3 + axis), (-2, -1))
+    return np.moveaxis(np.einsum("...ck,ck->...c", read, weights), -1, 2 + axis)
 
 
 def face_mean(problem: Problem, axis: int) -> Restriction:
