@@ -9,6 +9,7 @@ from gpupatch.errors import SchemeError
 from gpupatch.grid import Face, PatchGrid, dirichlet, neumann, robin
 from gpupatch.lifting import (
     cell_weights,
+    centre_weights,
     core_lifting,
     face_centres,
     face_lifting,
@@ -281,6 +282,40 @@ def test_cell_averages_between_walls_are_exact_on_polynomials(order):
     nodes, weights = cell_weights(grid, 0, order)
     found = (p(face_centres(grid, 0)[0])[nodes] * weights).sum(axis=1)
     np.testing.assert_allclose(found, averages(p, np.linspace(0, 1, 9)), rtol=0, atol=1e-11)
+
+
+def test_patches_on_a_wall_have_the_average_of_the_prescribed_values():
+    """u = y^2 on the wall x = 0; the average over a cell is y^2 + H^2/12."""
+    wall = dirichlet(lambda x, y, t: y**2)
+    grid = cells([6, 5], [(wall, wall), "periodic"])
+    U = np.random.default_rng(9).normal(size=(1, 1, 6, 5))
+    u = lift(face_lifting(grid, ("u",), 2, 0), U)[:, 0].reshape(7, 5, 7, 7)
+    expected = grid.centres[1] ** 2 + grid.gap[1] ** 2 / 12
+    np.testing.assert_allclose(u[0, :, 3, 3], expected, rtol=0, atol=EXACT)
+
+
+@pytest.mark.parametrize("order", [4, 6])
+def test_patches_on_faces_have_the_value_at_the_centre_of_the_face(order):
+    """Degree `order` along the face, not the average over it."""
+    grid = cells([12, 12])
+    q = np.poly1d(np.random.default_rng(10).normal(size=order + 1))
+    U = np.tile(averages(q, np.linspace(0, 1, 13)), (12, 1))[None, None]
+    u = lift(face_lifting(grid, ("u",), order, 0), U)[:, 0].reshape(12, 12, 7, 7)
+    inner = slice(order // 2, -(order // 2))
+    expected = q(grid.centres[1])[inner]
+    np.testing.assert_allclose(u[5, inner, 3, 3], expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("walls", ["periodic", "mixed"])
+@pytest.mark.parametrize("order", [2, 4, 6])
+def test_point_data_at_centres_are_averaged_over_cells(order, walls):
+    grid = cells([12], "periodic" if walls == "periodic" else [WALLS[walls]])
+    p = np.poly1d(np.random.default_rng(11).normal(size=2 if order == 2 else order + 1))
+    nodes, weights = centre_weights(grid, 0, order)
+    found = (p(grid.centres[0])[nodes] * weights).sum(axis=1)
+    inner = slice(order // 2, -(order // 2)) if walls == "periodic" else slice(None)
+    expected = averages(p, np.linspace(0, 1, 13))
+    np.testing.assert_allclose(found[inner], expected[inner], rtol=0, atol=1e-10)
 
 
 def test_a_rate_of_change_is_lifted_with_steady_walls():
