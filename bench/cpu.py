@@ -41,12 +41,14 @@ def main() -> None:
         return
     one_core()
     record["rows"] = []
+    path = None
     for workload in chosen:
         for dtype in ("float64", "float32"):
             row = compare(workload, dtype, given.rounds)
             record["rows"].append(row)
             print(line(row), flush=True)
-    print(write_record(given.name, record))
+            path = write_record(given.name, record)
+    print(path)
 
 
 def one_core() -> None:
