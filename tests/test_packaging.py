@@ -1,5 +1,6 @@
 """What is in the wheel and in the source archive, and that importing the package is cheap."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -89,6 +90,21 @@ def test_an_installed_wheel_lists_and_checks_its_cases(installed, tmp_path):
 def test_importing_the_package_imports_nothing_heavy(tmp_path):
     script = f"import sys, gpupatch; print([name for name in {HEAVY} if name in sys.modules])"
     assert python("-c", script, cwd=tmp_path, path=ROOT).strip() == "[]"
+
+
+def test_type_checkers_are_shown_the_same_names_that_are_found_at_run_time():
+    import gpupatch
+
+    tree = ast.parse((ROOT / "gpupatch" / "__init__.py").read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    shown = {
+        name.name: line.module
+        for line in block.body
+        if isinstance(line, ast.ImportFrom)
+        for name in line.names
+    }
+    assert shown == gpupatch._HOME
+    assert set(gpupatch.__all__) == {"__version__", *shown}
 
 
 def test_every_public_name_can_be_imported():

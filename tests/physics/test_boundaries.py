@@ -82,11 +82,8 @@ def test_walls_that_change_in_time_are_taken_at_the_time_of_each_stage():
         dx = 0.05 * 2.0 / (n_patch - 1)
         decay = 4 / dx**2 * np.sin(0.5 * dx) ** 2
         mode = {"u": lambda x, t, decay=decay: np.exp(-decay * t) * np.sin(x + PHASE)}
-        faces = tuple(
-            dirichlet(lambda x, t, decay=decay: np.exp(-decay * t) * np.sin(x + PHASE))
-            for _ in range(2)
-        )
-        grid = gp.PatchGrid([(0.0, 2.0)], [n_patch], sites=5, dx=dx, boundary=[faces])
+        face = dirichlet(lambda x, t, decay=decay: np.exp(-decay * t) * np.sin(x + PHASE))
+        grid = gp.PatchGrid([(0.0, 2.0)], [n_patch], sites=5, dx=dx, boundary=[(face, face)])
         scheme = gp.CoupledScheme(gp.Problem(rod, grid), NumpyBackend(), 4)
         start = {"u": lambda x: np.sin(x + PHASE)}
         solution = gp.simulate(scheme, start, 0.2, save=2, exact=mode)
