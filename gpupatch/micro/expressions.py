@@ -1,6 +1,7 @@
 """Evaluate traced expressions on shifted slices with NumPy."""
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,7 +47,12 @@ def evaluate_expressions(
 
     values = []
     for expression in expressions:
-        symbols = sorted(expression.free_symbols, key=str)
-        function = sp.lambdify(symbols, expression, "numpy", cse=True)
+        symbols, function = _compiled(expression)
         values.append(np.asarray(function(*(value(symbol) for symbol in symbols)), dtype=float))
     return values
+
+
+@functools.lru_cache(maxsize=512)
+def _compiled(expression: sp.Expr) -> tuple[list[sp.Basic], Callable]:
+    symbols = sorted(expression.free_symbols, key=str)
+    return symbols, sp.lambdify(symbols, expression, "numpy", cse=True)
