@@ -1,6 +1,6 @@
 """Observed orders of accuracy: refine, measure, fit; rewrites docs/ORDERS.md.
 
-    python -m bench.orders
+python -m bench.orders
 """
 
 from __future__ import annotations
@@ -89,9 +89,9 @@ def heat_eigenvalue_error(n_patch: int, order: int) -> float:
     grid = gp.PatchGrid([(0.0, 2 * np.pi)], [n_patch], 9, ratio=0.2)
     problem = gp.Problem(lattice.get("diffusion", 1), grid, {"D": 1.0})
     scheme = gp.CoupledScheme(problem, get_backend("numpy")[0], order)
-    exact = theory.heat_eigenvalue(
-        np.array([1.0]), 2 * np.pi / n_patch, 0.2, "spectral", sites=9
-    )[0]
+    exact = theory.heat_eigenvalue(np.array([1.0]), 2 * np.pi / n_patch, 0.2, "spectral", sites=9)[
+        0
+    ]
     return abs(np.sort(scheme.eigenvalues(3).real)[0] / exact - 1)
 
 
@@ -122,22 +122,20 @@ def rod_error(n_patch: int, order: int) -> float:
         slow = np.exp(-4 * np.pi**2 * effective * t) * np.sin(2 * np.pi * x)
         return 1 + slow + 0.5 * np.exp(-16 * np.pi**2 * effective * t) * np.cos(4 * np.pi * x)
 
-    leap = gp.Projection("rk4", step=0.4 / n_patch**2 / effective)
+    leap = gp.Projection("rk4", step=float(0.4 / n_patch**2 / effective))
     solution = gp.simulate(scheme, {"u": lambda x: wave(x, 0.0)}, end, save=2, projection=leap)
     return float(np.abs(solution["u"][-1, 0] - wave(grid.centres[0], end)).max())
 
 
 def flux_error(n_cell: int, order: int) -> float:
     """Largest error of cell averages of heat in the plane, measured by short bursts."""
-    grid = gp.PatchGrid(
-        [(0.0, 1.0)] * 2, [n_cell] * 2, dx=2e-4, core=1e-3, buffer=1e-3, cells=True
-    )
+    grid = gp.PatchGrid([(0.0, 1.0)] * 2, [n_cell] * 2, dx=2e-4, core=1e-3, buffer=1e-3, cells=True)
     problem = gp.Problem(lattice.get("diffusion", 2), grid, {"D": 1.0})
     scheme = gp.FluxScheme(problem, get_backend()[0], gp.Burst(5e-8), order, micro="euler")
     mode = {
-        "u": lambda x, y, t: np.exp(-8 * np.pi**2 * t)
-        * np.cos(2 * np.pi * x)
-        * np.cos(2 * np.pi * y)
+        "u": lambda x, y, t: (
+            np.exp(-8 * np.pi**2 * t) * np.cos(2 * np.pi * x) * np.cos(2 * np.pi * y)
+        )
     }
     start = {"u": lambda x, y: mode["u"](x, y, 0.0)}
     leap = gp.Projection("rk4", step=0.15 / n_cell**2)

@@ -1,6 +1,7 @@
 """Rules: how they are declared, traced and refused."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,8 +29,8 @@ def model_of(rule, sites=(9,), patches=2, parameters=(), coefficients=None, seed
     )
 
 
-def traced(function, **declared):
-    rule = gp.rule(**({"fields": "u"} | declared))(function)
+def traced(function, fields="u", **declared: Any):
+    rule = gp.rule(fields, **declared)(function)
     _ = rule.rates
     return rule
 
@@ -174,10 +175,10 @@ def test_staggered_fields_live_on_alternate_sites():
 
 
 def test_parameters_are_completed_and_checked_by_name():
-    def rule(u, D, r=0.5):
+    def growth(u, D, r=0.5):
         return D * u[0] - r
 
-    rule = traced(rule)
+    rule = traced(growth)
     assert rule.parameter_values({"D": 2}) == {"D": 2.0, "r": 0.5}
     with pytest.raises(RuleError, match=r"parameters D, r; unknown: E"):
         rule.parameter_values({"D": 1, "E": 2})
@@ -212,7 +213,8 @@ def test_large_whole_numbers_stay_exact():
     def rule(u):
         return 1e22 * u[0] + 3.0 * u[0]
 
-    assert traced(rule).rates[0].coeff(next(iter(traced(rule).rates[0].free_symbols))) == 10**22 + 3
+    rate = traced(rule).rates[0]
+    assert rate.diff(*rate.free_symbols) == 10**22 + 3
 
 
 REFUSED = {
