@@ -20,7 +20,16 @@ from gpupatch.restriction import core_mean
 from gpupatch.scheme import Problem
 
 STEPS = 100
-FLAGS = ["-O3", "-Wno-aggressive-loop-optimizations", "-march=native", "-ffast-math", "-fopenmp", "-shared", "-fPIC", "-std=c++17"]
+FLAGS = [
+    "-O3",
+    "-march=native",
+    "-ffast-math",
+    "-fopenmp",
+    "-shared",
+    "-fPIC",
+    "-std=c++17",
+    "-Wno-aggressive-loop-optimizations",
+]
 
 
 @dataclass(frozen=True, eq=False)
