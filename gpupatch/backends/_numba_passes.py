@@ -32,7 +32,9 @@ def couple_axis(u, at, base, axis, given, when):
         line = np.empty(n_row * inner)
         for along in range(64 * segment, min(64 * segment + 64, n_patch)):
             p = member * n_member + start + along * stride
-            for side in range(2):
+            for turn in range(2):
+                # The side on a face comes last: with three sites it is filled from the other edge.
+                side = 1 - turn if inside.shape[1] > 0 and along == 0 else turn
                 first = members[side, member] * n_member + start
                 for layer in range(sites.shape[2]):
                     source = sites[0, side, layer] * inner
