@@ -138,8 +138,8 @@ def settle(w, at, mode, edge, t):
             w[at + write[i]] = w[at + read[i]] + first[i]
 
 
-def normal(key, patch, place, step):
-    """A standard normal number; the same as `gpupatch.micro.noise.normals`."""
+def philox(key, patch, place, step):
+    """Four random 32-bit numbers; the same as `gpupatch.micro.noise.philox`."""
     low, shift = np.uint64(0xFFFFFFFF), np.uint64(32)
     x0, x1 = np.uint64(patch) & low, np.uint64(place) & low
     x2, x3 = np.uint64(step) & low, key[2]
@@ -148,8 +148,14 @@ def normal(key, patch, place, step):
         p0, p1 = x0 * np.uint64(0xD2511F53), x2 * np.uint64(0xCD9E8D57)
         x0, x1, x2, x3 = (p1 >> shift) ^ x1 ^ k0, p1 & low, (p0 >> shift) ^ x3 ^ k1, p0 & low
         k0, k1 = (k0 + np.uint64(0x9E3779B9)) & low, (k1 + np.uint64(0xBB67AE85)) & low
-    u1 = np.float64((x0 << np.uint64(21)) ^ (x1 >> np.uint64(11))) * 2.0**-53 + 2.0**-54
-    u2 = np.float64((x2 << np.uint64(21)) ^ (x3 >> np.uint64(11))) * 2.0**-53
+    return x0, x1, x2, x3
+
+
+def normal(key, patch, place, step):
+    """A standard normal number; see `gpupatch.micro.noise.normals`."""
+    a, b, c, d = philox(key, patch, place, step)
+    u1 = np.float64((a << np.uint64(21)) ^ (b >> np.uint64(11))) * 2.0**-53 + 2.0**-54
+    u2 = np.float64((c << np.uint64(21)) ^ (d >> np.uint64(11))) * 2.0**-53
     return math.sqrt(-2.0 * math.log(u1)) * math.cos(2.0 * math.pi * u2)
 
 

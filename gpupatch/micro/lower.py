@@ -268,7 +268,12 @@ class Lowering:
             return self._scalar(expr)
         if expr.is_Atom:
             return expr
-        return expr.func(*(self._inside_moment(argument) for argument in expr.args))
+        known = [a for a in expr.args if (expr.is_Add or expr.is_Mul) and self._is_known(a)]
+        rest = [self._inside_moment(a) for a in expr.args if a not in known]
+        return expr.func(*([self._inside_moment(expr.func(*known))] if known else []), *rest)
+
+    def _is_known(self, expr) -> bool:
+        return self.levels(expr) <= {PARAMETER}
 
 
 def noise_amplitudes(rule: Rule) -> tuple[tuple[sp.Expr, ...], set[Access]]:
@@ -312,7 +317,7 @@ def _without_negations(statements, outputs):
     kept, negations = [], {}
     for symbol, expression in statements:
         expression = expression.xreplace(negations)
-        if (-expression).is_Symbol:
+        if isinstance(expression, sp.Expr) and (-expression).is_Symbol:
             negations[symbol] = expression
         else:
             kept.append((symbol, expression))

@@ -108,8 +108,9 @@ class Rule:
 
     @functools.cached_property
     def coefficient_arrays(self) -> tuple[tuple[str, int], ...]:
-        """(name, face axis or -1) of each array of coefficients that the rates read."""
-        pairs = {(a.name, a.face) for a in self.accesses if a.kind == "coefficient"}
+        """(name, face axis or -1) of each array of coefficients that the function reads."""
+        read = (*self.accesses, *self.recorded.accesses)
+        pairs = {(a.name, a.face) for a in read if a.kind == "coefficient"}
         return tuple(sorted(pairs))
 
     @functools.cached_property
@@ -386,7 +387,8 @@ def _arguments(rule: Rule, function, u, environment, window: Window) -> dict[str
             arrays = {-1: u[:, rule.fields.index(name)]}
             arguments[name] = ShiftedSlices(arrays, window)
         elif name in rule.coefficients:
-            arguments[name] = ShiftedSlices(environment[name], window)  # type: ignore[arg-type]
+            arrays = environment.get(name, {})
+            arguments[name] = ShiftedSlices(arrays, window)  # type: ignore[arg-type]
         else:
             arguments[name] = environment[name]
     return arguments
