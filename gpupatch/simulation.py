@@ -28,6 +28,10 @@ Recorder = Callable[[float, Macro, Micro | None, Macro | None], None]
 
 FINISHED, INTERRUPTED, TERMINATED, NON_FINITE = "finished", "interrupted", "terminated", "nonfinite"
 _BLOCK_SECONDS = 0.2
+"""Micro-steps are taken in blocks of about this long between checks."""
+_FIXED_BLOCK = 256
+"""Micro-steps per block where a result depends on the blocks and must not depend on the machine:
+noise is numbered, and float32 is given a new base, block by block."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,7 +257,9 @@ class _Run:
             self.dt = scheme.stable_dt(state, t)
         n_steps = max(1, int(np.ceil((target - t) / min(self.dt, target - t) * (1 - 1e-12))))
         n_steps = every * -(-n_steps // every)
-        dt, done, block, longest = (target - t) / n_steps, 0, every, n_steps
+        dt, done, longest = (target - t) / n_steps, 0, n_steps
+        fixed = bool(scheme.problem.rule.noise) or scheme.problem.dtype == "float32"
+        block = every * _FIXED_BLOCK if fixed else every
         while done < n_steps:
             began = time.perf_counter()
             take = min(block, n_steps - done)
@@ -267,7 +273,7 @@ class _Run:
                 continue
             done += take
             state = scheme.rebase(state) if finite else state
-            if elapsed < _BLOCK_SECONDS / 2:
+            if elapsed < _BLOCK_SECONDS / 2 and not fixed:
                 block = min(longest, every * max(1, 2 * block // every))
             self._after_leap(target if done == n_steps else t + done * dt, state)
         return state
