@@ -319,6 +319,26 @@ def test_the_last_good_state_of_a_single_precision_run_is_that_of_its_time():
     np.testing.assert_allclose(v[kept], 1 / (1 - 2 * t[kept]), rtol=1e-3)
 
 
+@pytest.mark.parametrize("seconds", [0.0, 100.0])
+@pytest.mark.parametrize(("dtype", "s"), [("float64", 1.0), ("float32", 1.0), ("float32", 0.0)])
+def test_results_do_not_depend_on_how_fast_the_machine_is(monkeypatch, dtype, s, seconds):
+    """Seeded noise, and float32 with a moving base; blocks of steps grow with the machine."""
+
+    @gp.rule(fields="u", noise={"u": lambda s: s})
+    def noisy(u, s, dx):
+        return (u[1] - 2 * u[0] + u[-1]) / dx**2 - u[0] ** 2
+
+    def final():
+        grid = PatchGrid([CIRCLE], [4], 5, 0.3)
+        problem = Problem(noisy, grid, {"s": s}, seed=5, dtype=dtype)
+        scheme = CoupledScheme(problem, NumpyBackend(), 2, micro="euler", dt=1e-3)
+        return simulate(scheme, {"u": lambda x: 3 + np.sin(x)}, 1.0, save=2).coarse[-1]
+
+    usual = final()
+    monkeypatch.setattr("gpupatch.simulation._BLOCK_SECONDS", seconds)
+    np.testing.assert_array_equal(final(), usual)
+
+
 def test_a_failure_is_narrowed_down_to_one_step():
     """However long the blocks are that a run takes between its checks."""
     scheme, initial = exploding(dt=1e-3)
