@@ -13,6 +13,8 @@ import numpy as np
 import gpupatch as gp
 from gpupatch import solutions, theory
 from gpupatch.backends.select import get_backend
+from gpupatch.compare import FullDomain
+from gpupatch.grid import robin
 from gpupatch.micro import lattice
 
 TABLE = Path(__file__).parents[1] / "docs" / "ORDERS.md"
@@ -55,6 +57,20 @@ def studies():
         )
     for order in (2, 4, 6):
         yield (
+            f"slow eigenvalue of a rod of layers, contrast 100, `coupled` order {order}, patches",
+            order,
+            (10, 20, 40),
+            lambda n, order=order: layered_eigenvalue_error(int(n), order),
+        )
+    for order in (2, 4):
+        yield (
+            f"slow eigenvalue of heat between Robin walls, `coupled` order {order}, patches",
+            order,
+            (32, 64, 128),
+            lambda n, order=order: walled_eigenvalue_error(int(n), order),
+        )
+    for order in (2, 4, 6):
+        yield (
             f"Burgers at t = 0.5, `coupled` order {order}, patches",
             order,
             (12, 24, 48),
@@ -93,6 +109,33 @@ def heat_eigenvalue_error(n_patch: int, order: int) -> float:
         0
     ]
     return abs(np.sort(scheme.eigenvalues(3).real)[0] / exact - 1)
+
+
+def layered_eigenvalue_error(n_patch: int, order: int) -> float:
+    """Relative error of the slowest decay rate against Bloch's theory of the whole rod."""
+    grid = gp.PatchGrid([(0.0, 2 * np.pi)], [n_patch], 11, ratio=0.2)
+    layers = np.exp(np.random.default_rng(3).normal(size=5))
+    problem = gp.Problem(
+        lattice.get("heterogeneous_diffusion", 1), grid, coefficients={"kappa": layers}
+    )
+    scheme = gp.CoupledScheme(problem, get_backend("numpy")[0], order)
+    exact = float(theory.bloch_eigenvalue(layers, 1.0, grid.spacing[0]))
+    return abs(np.sort(scheme.eigenvalues(3).real)[0] / exact - 1)
+
+
+def walled_eigenvalue_error(n_patch: int, order: int) -> float:
+    """Relative error of the second decay rate against the whole lattice between the same walls."""
+    walls = robin(1.0, 0.5, 0.0), robin(2.0, 0.3, 0.0)
+    dx = np.pi / (6 * (n_patch - 1) + 4)
+    grid = gp.PatchGrid([(0.0, np.pi)], [n_patch], 5, dx=dx, boundary=[walls])
+    problem = gp.Problem(lattice.get("diffusion", 1), grid, {"D": 1.0})
+    numpy = get_backend("numpy")[0]
+    patches = gp.CoupledScheme(problem, numpy, order)
+    found, exact = (
+        np.sort(scheme.eigenvalues(3).real)[-2]
+        for scheme in (patches, FullDomain(problem, numpy).scheme)
+    )
+    return abs(found / exact - 1)
 
 
 def burgers_error(n_patch: int, order: int) -> float:
