@@ -28,3 +28,14 @@ def test_patches_take_the_tabulated_values_of_cole_and_hopf(run):
     values = last.sel(x=[0.1, 0.3, 0.5, 0.7, 0.9], method="nearest")
     expected = [-0.5721295203, -0.7261410445, -0.5598807656, -0.3463147233, -0.1168864411]
     np.testing.assert_allclose(values, expected, rtol=0, atol=2e-4)
+
+
+@pytest.mark.slow
+def test_the_shock_is_as_steep_as_tabulated(run):
+    """V8 at nu = 0.01/pi: largest |u_x(0)| = 152.005, reached at t = 1.6037/pi; 0.5 %."""
+    solution = run("v08_burgers_shock")
+    dx = solution.layout.attrs["spacing"][0]
+    centre = solution.to_xarray()["u_micro"].sel(x=0.0, method="nearest").values
+    steepness = np.abs(centre[:, 3] - centre[:, 1]) / (2 * dx)
+    assert steepness.max() == pytest.approx(152.005, rel=5e-3)
+    assert solution.times[np.argmax(steepness)] == pytest.approx(1.6037 / np.pi, abs=0.01)
