@@ -81,6 +81,18 @@ def test_an_ensemble_of_phases_needs_no_whole_number_of_periods(layers, sites):
         assert np.abs(found - expected).min() < 1e-9
 
 
+def test_an_ensemble_of_phases_works_along_both_axes():
+    """Cells of 2 x 3 conductors, six members, patches of 3 x 4 interior sites."""
+    x, y = np.exp(0.5 * np.random.default_rng(0).normal(size=(2, 2, 3)))
+    grid = PatchGrid([(0.0, LENGTH)] * 2, [3, 3], [5, 6], dx=LENGTH / 18, edgy=True)
+    rule = lattice.get("heterogeneous_diffusion", 2)
+    problem = Problem(rule, grid, coefficients={"kappa": Cell({0: x, 1: y})})
+    scheme = CoupledScheme(problem, NumpyBackend(), "spectral", "edgy", phases=(2, 3))
+    found = scheme.eigenvalues(60).real
+    for expected in slowest(whole(scheme)):
+        assert np.abs(found - expected).min() < 1e-10
+
+
 def test_one_phase_alone_needs_a_whole_number_of_periods(layers):
     """The healthy twin above must owe its accuracy to the ensemble."""
     with pytest.warns(UserWarning, match="repeats every 5 sites"):
