@@ -18,6 +18,6 @@ def test_the_slow_mean_decays_at_the_averaged_rate(tmp_path, cases):
     final = solution["a"][-1, :, 0]
     error = final.mean() - np.exp(-1.25)
     standard_error = final.std(ddof=1) / np.sqrt(len(final))
-    assert standard_error < 0.01
+    assert standard_error < 1e-3
     assert abs(error) < SIGMAS * standard_error
     assert abs(final.mean() - np.exp(-1.0)) > 10 * standard_error
