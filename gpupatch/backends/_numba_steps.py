@@ -20,7 +20,7 @@ from gpupatch.backends._numba_loops import Geometry, SiteLoop, Store
 from gpupatch.burst import TABLEAUX, VERLET
 from gpupatch.errors import SchemeError
 from gpupatch.micro.lower import STEP, Block, Load, Lowering
-from gpupatch.micro.perturb import perturbed_rates
+from gpupatch.micro.perturb import perturbed
 from gpupatch.micro.rule import Rule
 
 
@@ -87,13 +87,16 @@ class _Writer:
         self.rule, self.geometry, self.lowering, self.single = rule, geometry, lowering, single
         self.stepper = stepper
         self.size = len(rule.fields) * geometry.n_site
-        self.rates, bases = perturbed_rates(rule) if single else (rule.rates, {})
-        for symbol, access in bases.items():
-            lowering.declare(symbol, "base", access)
+        self.rates, self.definitions = rule.rates, ()
+        if single:
+            form = perturbed(rule)
+            self.rates, self.definitions = form.rates, form.definitions
+            for symbol, access in form.read.items():
+                lowering.declare(symbol, "base", access)
 
     def increments(self, fields: Sequence[int]) -> Block:
         """Increments of fields, d = dt rate; in float32 only what changes from the base."""
-        return self.lowering.block([STEP * self.rates[f] for f in fields])
+        return self.lowering.block([STEP * self.rates[f] for f in fields], self.definitions)
 
     def increment(self, value: str, f: int, corner: int) -> str:
         """The whole increment of a field: in float32 that of the base is added."""

@@ -84,6 +84,7 @@ class Lowering:
         self._coefficients: dict[sp.Symbol, Access] = {}
         self._static_loads: dict[sp.Symbol, Load] = {}
         self._stage: dict[sp.Expr, sp.Symbol] = {}
+        self._defined: set[sp.Symbol] = set()
         for access in accesses:
             if access.kind == "coefficient":
                 self._coefficients[access.symbol] = access
@@ -105,19 +106,32 @@ class Lowering:
         """What an expression depends on: parameters, place, time, state."""
         return frozenset(self._level(symbol) for symbol in expr.free_symbols)
 
-    def block(self, expressions: Iterable[sp.Basic]) -> Block:
+    def block(
+        self,
+        expressions: Iterable[sp.Basic],
+        definitions: Iterable[tuple[sp.Symbol, sp.Expr]] = (),
+    ) -> Block:
         """Lower expressions that are evaluated at the same sites.
 
         Args:
             expressions: in the symbols of accesses, parameters, spacings, coordinates and time.
+            definitions: further symbols that may occur in them, and what they stand for.
 
         Returns:
             The lowered form; the scalars and statics it needs are added to the tables.
         """
-        plain = [sp.sympify(e).xreplace(self._alike) for e in expressions]
+        expressions = [sp.sympify(e) for e in expressions]
+        defined = _needed(definitions, expressions)
+        self._defined |= defined.keys()
+        plain = [e.xreplace(self._alike) for e in (*defined.values(), *expressions)]
         hoisted = [self._hoist(collect(e, self.levels)) for e in plain]
         names = sp.numbered_symbols("_c", real=True)
-        statements, outputs = _without_negations(*sp.cse(hoisted, names, order="canonical"))
+        shared, results = sp.cse(hoisted, names, order="canonical")
+        reduced = list(results)
+        known = list(zip(defined, reduced[: len(defined)], strict=True))
+        statements, outputs = _without_negations(
+            _in_order([*shared, *known]), reduced[len(defined) :]
+        )
         used = _free([*outputs, *(e for _, e in statements)])
         stage = [(s, e) for e, s in self._stage.items() if s in used]
         used |= _free(e for _, e in stage)
@@ -194,7 +208,7 @@ class Lowering:
         return window, part.reshape(part.shape or (1,) * (ndim + 1))
 
     def _level(self, symbol) -> str:
-        if symbol in self._state:
+        if symbol in self._state or symbol in self._defined:
             return STATE
         if symbol in self._coefficients or symbol.name in COORDINATES:
             return PLACE
@@ -312,12 +326,31 @@ def evaluate(expression: sp.Basic, values: Mapping):
         return compute(*(values[symbol.name] for symbol in symbols))
 
 
+def _in_order(statements):
+    """Statements sorted so that each reads only symbols that are already known."""
+    waiting, done = dict(statements), []
+    while waiting:
+        ready = [s for s, e in waiting.items() if not e.free_symbols & waiting.keys()]
+        done += [(symbol, waiting.pop(symbol)) for symbol in ready]
+    return done
+
+
+def _needed(definitions, expressions) -> dict[sp.Symbol, sp.Expr]:
+    """The definitions that expressions read, directly or through others, in order."""
+    read, kept = _free(expressions), {}
+    for symbol, expression in reversed(tuple(definitions)):
+        if symbol in read:
+            kept[symbol] = expression
+            read |= expression.free_symbols
+    return dict(reversed(kept.items()))
+
+
 def _without_negations(statements, outputs):
-    """Undo the sharing of mere sign changes, which cost nothing."""
+    """Undo the naming of mere names and sign changes, which cost nothing."""
     kept, negations = [], {}
     for symbol, expression in statements:
         expression = expression.xreplace(negations)
-        if isinstance(expression, sp.Expr) and (-expression).is_Symbol:
+        if isinstance(expression, sp.Expr) and (expression.is_Symbol or (-expression).is_Symbol):
             negations[symbol] = expression
         else:
             kept.append((symbol, expression))

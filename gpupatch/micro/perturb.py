@@ -15,6 +15,7 @@ In float32 with u = 300 and a curvature of one, the direct form loses the whole 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
@@ -30,14 +31,29 @@ def base_symbol(access: Access) -> sp.Symbol:
     return sp.Symbol(f"b{access.symbol.name[1:]}", real=True)
 
 
-def perturbed_rates(rule: Rule) -> tuple[tuple[sp.Expr, ...], dict[sp.Symbol, Access]]:
-    """D of every rate of a rule; the symbols of field values stand for v in the result.
+@dataclass(frozen=True)
+class Perturbed:
+    """D of the rates of a rule; the symbols of field values stand for v.
+
+    Attributes:
+        rates: one expression per field.
+        definitions: (symbol, expression) of what the rates share, in order.
+        read: what is read of the frozen part b, by symbol.
+    """
+
+    rates: tuple[sp.Expr, ...]
+    definitions: tuple[tuple[sp.Symbol, sp.Expr], ...]
+    read: dict[sp.Symbol, Access]
+
+
+def perturbed(rule: Rule) -> Perturbed:
+    """The perturbation form of a rule.
 
     Args:
         rule: the micro-rule.
 
     Returns:
-        One expression per field, and what is read of the frozen part b, by symbol.
+        D of its rates.
 
     Raises:
         RuleError: if a rate contains a function that cannot be expanded, such as a condition on a
@@ -45,40 +61,45 @@ def perturbed_rates(rule: Rule) -> tuple[tuple[sp.Expr, ...], dict[sp.Symbol, Ac
     """
     read = [access for access in rule.accesses if access.kind == "field"]
     bases = {access.symbol: base_symbol(access) for access in read}
+    difference = Difference(bases)
     try:
-        changes = tuple(perturbation(rate, bases) for rate in rule.rates)
+        rates = tuple(difference.of(rate)[1] for rate in rule.rates)
     except RuleError as error:
         raise RuleError(
             f"rule `{rule.name}` has no float32 form: {error} Run it with dtype = "
             f'"float64".{location(rule.function)}'
         ) from None
-    return changes, {bases[access.symbol]: access for access in read}
+    definitions = tuple((symbol, e) for e, symbol in difference.definitions.items())
+    return Perturbed(rates, definitions, {bases[access.symbol]: access for access in read})
 
 
-def perturbation(expression: sp.Expr, bases: Mapping[sp.Symbol, sp.Symbol]) -> sp.Expr:
-    """D[f] = f(b + v) - f(b), in which every term vanishes with v.
+class Difference:
+    """Pairs (f(b), D[f]), built from the leaves upwards.
+
+    Whatever enters a product or a function more than once is given a name, so that the result
+    stays as short as f itself.
 
     Args:
-        expression: f, in symbols of field values and of things that do not change.
-        bases: symbol of the frozen part of every field value, by its symbol; the latter stands
-            for v in the result.
+        bases: symbol of the frozen part b of every field value, by its symbol; the latter stands
+            for v in results.
 
-    Returns:
-        The expanded difference.
-
-    Raises:
-        RuleError: if f contains a function that cannot be expanded.
+    Attributes:
+        definitions: the named expressions, in order.
     """
-    return _Difference(bases).of(sp.sympify(expression))[1]
-
-
-class _Difference:
-    """Pairs (f(b), D[f]) built from the leaves upwards."""
 
     def __init__(self, bases: Mapping[sp.Symbol, sp.Symbol]):
         self.bases = bases
+        self.definitions: dict[sp.Expr, sp.Symbol] = {}
 
     def of(self, f: Any) -> tuple[Any, Any]:
+        """f(b) and D[f], in which every term vanishes with v.
+
+        Args:
+            f: an expression in symbols of field values and of things that do not change.
+
+        Raises:
+            RuleError: if f contains a function that cannot be expanded.
+        """
         if not f.free_symbols & self.bases.keys():
             return f, sp.S.Zero
         if f.is_Symbol:
@@ -88,19 +109,33 @@ class _Difference:
             raise RuleError(
                 f"`{f.func.__name__}` of a field cannot be expanded about a frozen state: `{f}`."
             )
-        frozen = f.xreplace(dict(self.bases))
-        return frozen, expand(f)
+        return f.xreplace(dict(self.bases)), expand(f)
+
+    def _parts(self, f) -> tuple[Any, Any]:
+        g, dg = self.of(f)
+        return self._named(g), self._named(dg)
+
+    def _named(self, expression):
+        if expression.is_Atom or not expression.free_symbols:
+            return expression
+        if expression not in self.definitions:
+            self.definitions[expression] = sp.Symbol(f"_d{len(self.definitions)}", real=True)
+        return self.definitions[expression]
 
     def _Add(self, f):
         return sp.Add(*(self.of(term)[1] for term in f.args))
 
     def _Mul(self, f):
+        still, moving = f.as_independent(*self.bases, as_Add=False)
+        factors = sp.Mul.make_args(moving)
+        if len(factors) == 1:
+            return still * self.of(factors[0])[1]
         frozen, change = sp.S.One, sp.S.Zero
-        for factor in f.args:
-            g, dg = self.of(factor)
+        for factor in factors:
+            g, dg = self._parts(factor)
             change = change * (g + dg) + frozen * dg
             frozen = frozen * g
-        return change
+        return still * change
 
     def _Pow(self, f):
         base, exponent = f.as_base_exp()
@@ -108,12 +143,12 @@ class _Difference:
             return self._exp(sp.exp(exponent * sp.log(base), evaluate=False))
         if exponent < 0:
             inverse = sp.Pow(base, -exponent)
-            g, dg = self.of(inverse)
+            g, dg = self._parts(inverse)
             return -dg / (g * (g + dg))
         whole, half = divmod(int(2 * exponent), 2)
         if whole and half:
             return self._Mul(sp.Mul(base**whole, sp.sqrt(base), evaluate=False))
-        g, dg = self.of(base)
+        g, dg = self._parts(base)
         if half:
             return dg / (sp.sqrt(g + dg) + sp.sqrt(g))
         return dg * sp.Add(*((g + dg) ** k * g ** (whole - 1 - k) for k in range(whole)))
@@ -124,35 +159,35 @@ class _Difference:
         return sp.Piecewise(*((self.of(value)[1], condition) for value, condition in f.args))
 
     def _exp(self, f):
-        g, dg = self.of(f.args[0])
+        g, dg = self._parts(f.args[0])
         return sp.exp(g) * expm1(dg)
 
     def _log(self, f):
-        g, dg = self.of(f.args[0])
+        g, dg = self._parts(f.args[0])
         return log1p(dg / g)
 
     def _sin(self, f):
-        g, dg = self.of(f.args[0])
+        g, dg = self._parts(f.args[0])
         return 2 * sp.cos(g + dg / 2) * sp.sin(dg / 2)
 
     def _cos(self, f):
-        g, dg = self.of(f.args[0])
+        g, dg = self._parts(f.args[0])
         return -2 * sp.sin(g + dg / 2) * sp.sin(dg / 2)
 
     def _tan(self, f):
-        g, dg = self.of(f.args[0])
+        g, dg = self._parts(f.args[0])
         return sp.sin(dg) / (sp.cos(g) * sp.cos(g + dg))
 
     def _sinh(self, f):
-        g, dg = self.of(f.args[0])
+        g, dg = self._parts(f.args[0])
         return 2 * sp.cosh(g + dg / 2) * sp.sinh(dg / 2)
 
     def _cosh(self, f):
-        g, dg = self.of(f.args[0])
+        g, dg = self._parts(f.args[0])
         return 2 * sp.sinh(g + dg / 2) * sp.sinh(dg / 2)
 
     def _tanh(self, f):
-        g, dg = self.of(f.args[0])
+        g, dg = self._parts(f.args[0])
         return sp.tanh(dg) * (1 - sp.tanh(g) * sp.tanh(g + dg))
 
 

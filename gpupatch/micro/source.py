@@ -6,7 +6,7 @@ import sympy as sp
 
 from gpupatch.errors import RuleError, suggestion
 from gpupatch.micro.lower import STEP, Block, Lowering
-from gpupatch.micro.perturb import perturbed_rates
+from gpupatch.micro.perturb import perturbed
 from gpupatch.micro.printers import ArrayPrinter, ScalarPrinter
 from gpupatch.micro.rule import Rule
 
@@ -40,17 +40,18 @@ def rule_source(rule: Rule, target: str = "numba", dtype: str = "float64") -> st
     if dtype == "float64":
         return _function(rule.name, lowering, rule.rates, target, dtype)
     base = _function(f"{rule.name}_base", lowering, rule.rates, target, "float64")
-    changes, read = perturbed_rates(rule)
+    form = perturbed(rule)
     lowering = Lowering(rule.fields, rule.accesses, rule.ndim)
-    for symbol, access in read.items():
+    for symbol, access in form.read.items():
         lowering.declare(symbol, "base", access)
-    return base + "\n\n" + _function(f"{rule.name}_change", lowering, changes, target, dtype)
+    name, known = f"{rule.name}_change", form.definitions
+    return f"{base}\n\n{_function(name, lowering, form.rates, target, dtype, known)}"
 
 
-def _function(name: str, lowering: Lowering, rates, target: str, dtype: str) -> str:
+def _function(name: str, lowering: Lowering, rates, target: str, dtype: str, known=()) -> str:
     if target == "numpy":
-        return _array_function(name, lowering, lowering.block(rates), dtype)
-    return _point_function(name, lowering, lowering.block([STEP * rate for rate in rates]))
+        return _array_function(name, lowering, lowering.block(rates, known), dtype)
+    return _point_function(name, lowering, lowering.block([STEP * rate for rate in rates], known))
 
 
 def _point_function(name: str, lowering: Lowering, block: Block) -> str:

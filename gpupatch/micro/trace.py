@@ -316,6 +316,7 @@ def quote(function: Callable, error: BaseException) -> str:
 
 def location(function: Callable) -> str:
     """Where a function begins, formatted for a message."""
-    code = function.__code__
-    text = linecache.getline(code.co_filename, code.co_firstlineno).strip()
-    return f"\n  {code.co_filename}, line {code.co_firstlineno}:\n    {text}"
+    filename, line = function.__code__.co_filename, function.__code__.co_firstlineno
+    while linecache.getline(filename, line).lstrip().startswith("@"):
+        line += 1
+    return f"\n  {filename}, line {line}:\n    {linecache.getline(filename, line).strip()}"
