@@ -28,11 +28,11 @@ def numpy_burst(workload: Workload, dtype: str) -> tuple[Runner, np.ndarray]:
 def jax_burst(workload: Workload, dtype: str) -> tuple[Runner, Callable[[], np.ndarray]] | None:
     """A jitted `fori_loop` over array steps, or None where JAX is not installed."""
     try:
-        import jax
+        import jax  # pyright: ignore[reportMissingImports]
     except ImportError:
         return None
     jax.config.update("jax_enable_x64", True)
-    import jax.numpy as jnp
+    import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 
     k, dt, h = _constants(workload, dtype)
     kj = jnp.asarray(k)
@@ -59,7 +59,7 @@ def jax_burst(workload: Workload, dtype: str) -> tuple[Runner, Callable[[], np.n
 def torch_burst(workload: Workload, dtype: str) -> tuple[Runner, Callable[[], np.ndarray]] | None:
     """Sliced tensors in place without gradients, or None where PyTorch is not installed."""
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
     except ImportError:
         return None
     k, dt, h = _constants(workload, dtype)
