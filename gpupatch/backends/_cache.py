@@ -73,8 +73,8 @@ def load_source(text: str) -> ModuleType:
         )
     module = ModuleType(name)
     module.__file__ = str(path)
-    sys.modules[name] = module
     exec(compile(content, str(path), "exec"), module.__dict__)
+    sys.modules[name] = module
     return module
 
 

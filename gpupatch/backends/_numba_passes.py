@@ -44,21 +44,23 @@ def couple_axis(u, at, base, axis, given, when):
                         for f in range(n_field):
                             for o in range(outer):
                                 for i in range(inner):
+                                    corner = (f * outer + o) * length * inner + i
                                     c = given[when, side, f, other, o * inner + i]
-                                    row = f * outer + o
                                     total = affine[side, f, layer] * c
                                     for k in range(inside.shape[1]):
-                                        s = (row * length + inside[side, k]) * inner + i
+                                        s = corner + inside[side, k] * inner
                                         value = u[q, at + s] + base[q, s]
                                         total += near[side, f, layer, k] * value
-                                    line[row * inner + i] = total
-                    elif outer * inner == 1:
+                                    s = corner + target
+                                    u[p, at + s] = total - base[p, s]
+                    elif inner * outer == 1:
                         for f in range(n_field):
                             s, total = f * length + source, 0.0
                             for k in range(nodes.shape[1]):
                                 q = first + nodes[along, k] * stride
                                 total += weights[side, along, k] * (u[q, at + s] + base[q, s])
-                            line[f] = total
+                            s = f * length + target
+                            u[p, at + s] = total - base[p, s]
                     else:
                         for i in range(n_row * inner):
                             line[i] = 0.0
@@ -74,10 +76,10 @@ def couple_axis(u, at, base, axis, given, when):
                                         s = row * length * inner + source + i
                                         value = u[q, at + s] + base[q, s]
                                         line[row * inner + i] += weight * value
-                    for row in range(n_row):
-                        for i in range(inner):
-                            s = row * length * inner + target + i
-                            u[p, at + s] = line[row * inner + i] - base[p, s]
+                        for row in range(n_row):
+                            for i in range(inner):
+                                s = row * length * inner + target + i
+                                u[p, at + s] = line[row * inner + i] - base[p, s]
 
 
 def lift_patch(out, U, member, place, lift, chunk):
