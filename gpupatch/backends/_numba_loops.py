@@ -89,17 +89,20 @@ class SiteLoop:
         lines += [f"{name} = {self.precision}({name})" for name, _ in self.block.stage]
         return lines + (self.scalars() if lines else [])
 
-    def sites(self, geometry: Geometry, window=None) -> list[str]:
+    def sites(self, geometry: Geometry, window=None, line: str = "") -> list[str]:
         """Lines of the loop over the sites; `i` counts from the first site of the window.
 
         Args:
             geometry: sizes, which become constants.
             window: first site and first site after the last, per axis; the interior when absent.
+            line: variable that holds the sites along the last axis, instead of a constant.
         """
         low, high = window or geometry.inside
         lines, indent, steps = [], "", []
-        for axis, (first, end) in enumerate(zip(low, high, strict=True)):
-            lines.append(f"{indent}for i{axis} in range({end - first}):")
+        lengths = [str(end - first) for first, end in zip(low, high, strict=True)]
+        lengths[-1] = line or lengths[-1]
+        for axis, length in enumerate(lengths):
+            lines.append(f"{indent}for i{axis} in range({length}):")
             stride = geometry.place([int(k == axis) for k in range(len(low))])
             steps.append(f"i{axis} * {stride}" if stride > 1 else f"i{axis}")
             indent += "    "

@@ -24,6 +24,9 @@ from gpupatch.micro.lower import STEP, Load, Lowering, noise_amplitudes
 from gpupatch.micro.model import SOURCE
 from gpupatch.micro.rule import Rule
 
+_VECTOR, _UNROLLED = 8, 16
+"""Sites of the longest vector, and of the longest loop that the compiler unrolls."""
+
 STATE = -1
 """What bursts measure unless it is the flux along an axis, or the source."""
 
@@ -133,6 +136,7 @@ def generate(
     steps = write_steps(rule, geometry, point, canonical_stepper(stepper), single)
     size = len(rule.fields) * geometry.n_site
     base = steps.n_slot * size
+    row = base + 2 * size * single
     header = _HEADER.format(
         n_field=len(rule.fields),
         n_site=geometry.n_site,
@@ -142,7 +146,7 @@ def generate(
         slot=tuple(-1 if p.slot is None else p.slot for passes in steps.turns for p in passes),
         fraction=tuple(steps.times),
         base=base,
-        row=base + 2 * size * single,
+        row=row,
         edges=(_numba_passes.FROZEN, _numba_passes.MOVING, _numba_passes.SAME_SLOPE),
         flags=(single, bool(rule.noise), measured != STATE, lifts),
     )
@@ -152,8 +156,8 @@ def generate(
         _freeze(rule, geometry, exact, base + size, single),
         _amplitudes(amplitudes, geometry, exact, single),
         _measure(rule, geometry, exact, measured, single),
-        _run_row(steps, geometry, size, refreshed),
-        _pass_all(steps, geometry, refreshed),
+        _run_row(steps, geometry, size, row, refreshed),
+        _pass_all(steps, geometry, size, row, refreshed),
         _couplings(rule.ndim, single),
     ]
     bodies = "\n\n".join([_functions(_numba_passes), *parts, _functions(_numba_drivers)])
@@ -243,9 +247,10 @@ def _store(array: str, geometry: Geometry, start: int = 0) -> Store:
     return lines
 
 
-def _run_row(steps: Steps, geometry: Geometry, size: int, refreshed: bool) -> str:
+def _run_row(steps: Steps, geometry: Geometry, size: int, row: int, refreshed: bool) -> str:
     """Steps of one patch on its own; time loop and site loops in one function."""
     first = steps.turns[0][0].loop
+    known, line = _line(geometry, size // geometry.n_site, row, "w.size")
     turns = []
     for passes in steps.turns:
         lines = []
@@ -258,7 +263,7 @@ def _run_row(steps: Steps, geometry: Geometry, size: int, refreshed: bool) -> st
                 lines.append("freeze(w, base, e, r, now)")
             if one.loop.block.scalars != first.block.scalars:
                 lines += one.loop.scalars()
-            lines += [*one.loop.moment(), *one.loop.sites(geometry)]
+            lines += [*one.loop.moment(), *one.loop.sites(geometry, line=line)]
         turns.append(lines)
     step = ["begin = t + step * dt", *turns[0]]
     if len(turns) == 2:
@@ -266,24 +271,40 @@ def _run_row(steps: Steps, geometry: Geometry, size: int, refreshed: bool) -> st
         step.append("turn = 1 - turn")
     settle = f"settle(w, turn * {size}, mode, edge, begin + dt)"
     step += indented([settle], "if mode != FROZEN and not NOISY:")
-    lines = [*first.scalars(), *indented(step, "for step in range(first, first + count):")]
+    loop = indented(step, "for step in range(first, first + count):")
+    lines = [*known, *first.scalars(), *loop]
     head = "run_row(w, turn, base, s, q, e, r, mode, edge, first, count, t, dt)"
     return function(head, [*lines, "return turn"])
 
 
-def _pass_all(steps: Steps, geometry: Geometry, refreshed: bool) -> str:
+def _pass_all(steps: Steps, geometry: Geometry, size: int, row: int, refreshed: bool) -> str:
     """One pass of a step over all patches."""
+    known, line = _line(geometry, size // geometry.n_site, row, "w.shape[1]")
     body = ["p = int64(index)", "row, member = p if s.shape[0] > 1 else 0, p // n_member"]
     if refreshed:
         exact = "e[p if e.shape[0] > 1 else 0]"
         body.append(f"freeze(w[p], base[p], {exact}, r[member], now)")
     for number, one in enumerate(one for passes in steps.turns for one in passes):
         loop = replace(one.loop, static="s[row, {} + i]", scalar="q[member, {}]")
-        lines = [*loop.scalars(), *loop.moment(), *loop.sites(geometry)]
+        lines = [*loop.scalars(), *loop.moment(), *loop.sites(geometry, line=line)]
         lines = [line.replace("w[", "w[p, ") for line in lines]
         body += indented(lines, f"if number == {number}:")
-    lines = ["s, q, e, r = tables", *indented(body, "for index in prange(w.shape[0]):")]
+    lines = [*known, "s, q, e, r = tables", *indented(body, "for index in prange(w.shape[0]):")]
     return function("pass_all(number, w, base, tables, n_member, now)", lines)
+
+
+def _line(geometry: Geometry, n_field: int, row: int, size: str) -> tuple[list[str], str]:
+    """The length of short inner loops as a variable, which the compiler cannot unroll.
+
+    Unrolled, they are vectorised across lines of sites instead of along them, at up to a third of
+    the speed. Only loops over several fields that do not fill a vector gain from it.
+    """
+    low, high = geometry.inside
+    length = high[-1] - low[-1]
+    short = length < _VECTOR and n_field > 1
+    if len(low) == 1 or length > _UNROLLED or short:
+        return [], ""
+    return [f"line = int64({size}) - {row - length}"], "line"
 
 
 def _couplings(ndim: int, single: bool) -> str:
