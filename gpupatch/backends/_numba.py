@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import Macro, Micro
 from gpupatch.backends._cache import load_source
-from gpupatch.backends._numba_loops import Geometry
 from gpupatch.backends._numba_passes import FROZEN, MOVING, SAME_SLOPE
 from gpupatch.backends._numba_source import STATE, Program, generate, generate_acts
 from gpupatch.backends._numba_tables import (
@@ -25,6 +24,7 @@ from gpupatch.backends._numba_tables import (
     restriction_tables,
     ring_tables,
 )
+from gpupatch.backends._site_loops import Geometry
 from gpupatch.burst import BurstPlan
 from gpupatch.coupling import Coupling
 from gpupatch.lifting import Lifting

@@ -16,8 +16,15 @@ from types import ModuleType
 import sympy as sp
 
 from gpupatch.backends import _numba_drivers, _numba_passes
-from gpupatch.backends._numba_loops import Geometry, SiteLoop, Store, function, indented
-from gpupatch.backends._numba_steps import Steps, write_steps
+from gpupatch.backends._numba_loops import (
+    assignments,
+    function,
+    indented,
+    loop_function,
+    site_lines,
+)
+from gpupatch.backends._site_loops import Geometry, SiteLoop, store_in
+from gpupatch.backends._steps import Steps, write_steps
 from gpupatch.burst import canonical_stepper
 from gpupatch.micro.conservation import flux_form, moved_accesses
 from gpupatch.micro.lower import STEP, Load, Lowering, noise_amplitudes
@@ -190,11 +197,11 @@ def _module(title: str, dtype: str, header: str, bodies: str, threads: bool) -> 
 def _rate(rule: Rule, geometry: Geometry, point: Lowering, exact: Lowering, single: bool) -> str:
     """Rates times the step; in float32 they are evaluated in float64 and rounded once."""
     rates = [STEP * rate for rate in rule.rates]
-    head, store = "rate_row(w, at, out, base, s, q, e, r, now)", _store("out", geometry)
+    head, store = "rate_row(w, at, out, base, s, q, e, r, now)", store_in("out", geometry)
     if single:
         return _exact(head, rates, geometry, exact, _read_whole(single), store, "out")
     loop = SiteLoop(point.block(rates), _read_whole(single), store)
-    return loop.function(head, geometry, "out")
+    return loop_function(loop, head, geometry, "out")
 
 
 def _freeze(rule: Rule, geometry: Geometry, exact: Lowering, start: int, single: bool) -> str:
@@ -202,7 +209,7 @@ def _freeze(rule: Rule, geometry: Geometry, exact: Lowering, start: int, single:
     head = "freeze(w, base, e, r, now)"
     if not single:
         return function(head, ["pass"])
-    rates, store = [STEP * rate for rate in rule.rates], _store("w", geometry, start)
+    rates, store = [STEP * rate for rate in rule.rates], store_in("w", geometry, start)
     return _exact(head, rates, geometry, exact, lambda load, place: f"base[{place} + i]", store)
 
 
@@ -215,36 +222,26 @@ def _measure(rule: Rule, geometry: Geometry, exact: Lowering, measured: int, sin
         values = sources if measured == SOURCE else fluxes[measured]
     if measured >= 0:
         low[measured] -= 1
-    head, store = "measure_row(w, at, base, z, e, r, now)", _store("z", geometry)
+    head, store = "measure_row(w, at, base, z, e, r, now)", store_in("z", geometry)
     return _exact(head, values, geometry, exact, _read_whole(single), store, "z", (low, high))
 
 
 def _amplitudes(values, geometry: Geometry, exact: Lowering, single: bool) -> str:
     """Ito amplitudes of the noise."""
-    head, store = "amplitude_row(w, at, base, z, e, r, now)", _store("z", geometry)
+    head, store = "amplitude_row(w, at, base, z, e, r, now)", store_in("z", geometry)
     return _exact(head, values, geometry, exact, _read_whole(single), store, "z")
 
 
 def _exact(head, values, geometry, exact: Lowering, read, store, cleared="", window=None) -> str:
     """A function that evaluates something in float64."""
     loop = SiteLoop(exact.block(values), read, store, "float64", "e[{} + i]", "r[{}]")
-    return loop.function(head, geometry, cleared, window)
+    return loop_function(loop, head, geometry, cleared, window)
 
 
 def _read_whole(single: bool) -> Callable[[Load, int], str]:
     if single:
         return lambda load, place: f"(base[{place} + i] + w[at + {place} + i])"
     return lambda load, place: f"w[at + {place} + i]"
-
-
-def _store(array: str, geometry: Geometry, start: int = 0) -> Store:
-    def lines(values: list[str], corner: int) -> list[str]:
-        return [
-            f"{array}[{start + f * geometry.n_site + corner} + i] = {value}"
-            for f, value in enumerate(values)
-        ]
-
-    return lines
 
 
 def _run_row(steps: Steps, geometry: Geometry, size: int, row: int, refreshed: bool) -> str:
@@ -262,8 +259,9 @@ def _run_row(steps: Steps, geometry: Geometry, size: int, row: int, refreshed: b
             if refreshed:
                 lines.append("freeze(w, base, e, r, now)")
             if one.loop.block.scalars != first.block.scalars:
-                lines += one.loop.scalars()
-            lines += [*one.loop.moment(), *one.loop.sites(geometry, line=line)]
+                lines += assignments(one.loop.scalars())
+            lines += assignments(one.loop.moment())
+            lines += site_lines(one.loop, geometry, line=line)
         turns.append(lines)
     step = ["begin = t + step * dt", *turns[0]]
     if len(turns) == 2:
@@ -272,7 +270,7 @@ def _run_row(steps: Steps, geometry: Geometry, size: int, row: int, refreshed: b
     settle = f"settle(w, turn * {size}, mode, edge, begin + dt)"
     step += indented([settle], "if mode != FROZEN and not NOISY:")
     loop = indented(step, "for step in range(first, first + count):")
-    lines = [*known, *first.scalars(), *loop]
+    lines = [*known, *assignments(first.scalars()), *loop]
     head = "run_row(w, turn, base, s, q, e, r, mode, edge, first, count, t, dt)"
     return function(head, [*lines, "return turn"])
 
@@ -286,7 +284,8 @@ def _pass_all(steps: Steps, geometry: Geometry, size: int, row: int, refreshed: 
         body.append(f"freeze(w[p], base[p], {exact}, r[member], now)")
     for number, one in enumerate(one for passes in steps.turns for one in passes):
         loop = replace(one.loop, static="s[row, {} + i]", scalar="q[member, {}]")
-        lines = [*loop.scalars(), *loop.moment(), *loop.sites(geometry, line=line)]
+        lines = assignments([*loop.scalars(), *loop.moment()])
+        lines += site_lines(loop, geometry, line=line)
         lines = [line.replace("w[", "w[p, ") for line in lines]
         body += indented(lines, f"if number == {number}:")
     lines = [*known, "s, q, e, r = tables", *indented(body, "for index in prange(w.shape[0]):")]

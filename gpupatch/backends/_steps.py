@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import sympy as sp
 
-from gpupatch.backends._numba_loops import Geometry, SiteLoop, Store
+from gpupatch.backends._site_loops import Assignment, Geometry, SiteLoop, Store
 from gpupatch.burst import TABLEAUX, VERLET
 from gpupatch.errors import SchemeError
 from gpupatch.micro.lower import STEP, Block, Load, Lowering
@@ -146,28 +146,28 @@ class _RungeKuttaWriter(_Writer):
         """Add the increment of a stage to the sums that contain it."""
         a, b, last = self.tableau.a, self.tableau.b, stage == self.n_stage - 1
 
-        def lines(values: list[str], corner: int) -> list[str]:
+        def lines(values: list[str], corner: int) -> list[Assignment]:
             reads, writes = [], []
             for f, value in enumerate(values):
                 d = f"d{f}"
-                reads.append(f"{d} = {self.increment(value, f, corner)}")
+                reads.append(Assignment(d, self.increment(value, f, corner), "T"))
                 if stage == 0 or not last:
-                    reads.append(f"u{f} = {self.at(turn, f, corner)}")
+                    reads.append(Assignment(f"u{f}", self.at(turn, f, corner), "T"))
                 if stage > 0:
-                    reads.append(f"c{f} = {self.at(self.total, f, corner)}")
+                    reads.append(Assignment(f"c{f}", self.at(self.total, f, corner), "T"))
                 total = _sum([(1.0, f"u{f}" if stage == 0 else f"c{f}"), (b[stage], d)])
                 if last:
                     to = 1 - turn if self.n_stage == 1 else 0
-                    writes.append(f"{self.at(to, f, corner)} = {total}")
+                    writes.append(Assignment(self.at(to, f, corner), total))
                     continue
                 earlier = [
                     (a[stage + 1, k], self.at(self.kept.get(k, 0), f, corner)) for k in range(stage)
                 ]
                 state = _sum([(1.0, f"u{f}"), (a[stage + 1, stage], d), *earlier])
-                writes.append(f"{self.at(self._state(stage + 1), f, corner)} = {state}")
-                writes.append(f"{self.at(self.total, f, corner)} = {total}")
+                writes.append(Assignment(self.at(self._state(stage + 1), f, corner), state))
+                writes.append(Assignment(self.at(self.total, f, corner), total))
                 if stage in self.kept:
-                    writes.append(f"{self.at(self.kept[stage], f, corner)} = {d}")
+                    writes.append(Assignment(self.at(self.kept[stage], f, corner), d))
             return reads + writes
 
         return lines
@@ -202,25 +202,25 @@ class _VerletWriter(_Writer):
         return Steps([[*first, Pass(move, None, 0.0), *last]], self.n_slot)
 
     def _add(self, fields: list[int], weight: float) -> Store:
-        def lines(values: list[str], corner: int) -> list[str]:
+        def lines(values: list[str], corner: int) -> list[Assignment]:
             changes = [
-                f"d{f} = {self.increment(value, f, corner)}"
+                Assignment(f"d{f}", self.increment(value, f, corner), "T")
                 for f, value in zip(fields, values, strict=True)
             ]
             places = [(f, self.at(0, f, corner)) for f in fields]
-            return changes + [f"{p} = {_sum([(1.0, p), (weight, f'd{f}')])}" for f, p in places]
+            return changes + [Assignment(p, _sum([(1.0, p), (weight, f"d{f}")])) for f, p in places]
 
         return lines
 
-    def _keep(self, values: list[str], corner: int) -> list[str]:
+    def _keep(self, values: list[str], corner: int) -> list[Assignment]:
         return [
-            f"{self.at(1, f, corner)} = {self.increment(value, f, corner)}"
+            Assignment(self.at(1, f, corner), self.increment(value, f, corner))
             for f, value in zip(self.velocities, values, strict=True)
         ]
 
-    def _add_kept(self, values: list[str], corner: int) -> list[str]:
+    def _add_kept(self, values: list[str], corner: int) -> list[Assignment]:
         places = [(self.at(0, f, corner), self.at(1, f, corner)) for f in self.velocities]
-        return [f"{place} = {_sum([(1.0, place), (0.5, kept)])}" for place, kept in places]
+        return [Assignment(place, _sum([(1.0, place), (0.5, kept)])) for place, kept in places]
 
 
 def _sum(terms: list[tuple[float, str]]) -> str:
