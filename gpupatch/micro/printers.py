@@ -1,4 +1,4 @@
-"""Expressions as Python source: scalar code with typed constants, or NumPy code."""
+"""Expressions as source: scalar code with typed constants for Numba or CUDA, or NumPy code."""
 
 from collections.abc import Callable
 
@@ -81,6 +81,10 @@ class ScalarPrinter:
         """Conditions joined by "and" or "or"."""
         return "(" + f" {word} ".join(parts) + ")"
 
+    def power(self, base: str, exponent: str) -> str:
+        """A power that is no product of factors and roots."""
+        return f"({base}**{exponent})"
+
     def _printer(self, expr) -> Callable[[sp.Basic], str]:
         if type(expr) in _RELATIONS:
             return self._relation
@@ -126,7 +130,7 @@ class ScalarPrinter:
                 printed = self(base)
                 roots = [f"{self.prefix}sqrt({printed})"] if half else []
                 return "(" + "*".join([printed] * whole + roots) + ")"
-        return f"({self(base)}**{self(exponent)})"
+        return self.power(self(base), self(exponent))
 
     def _function(self, expr) -> str:
         arguments = ", ".join(self(argument) for argument in expr.args)
@@ -214,3 +218,44 @@ def _split_sign(expr) -> tuple[str, sp.Expr]:
 
 def _positive_first(term):
     return _split_sign(term)[0] == "-", default_sort_key(term)
+
+
+class CudaPrinter(ScalarPrinter):
+    """Source of an expression on scalars, for CUDA C++.
+
+    Functions are the overloaded ones of C++, so that float32 stays float32.
+    """
+
+    prefix = ""
+
+    def choose(self, condition: str, if_true: str, if_false: str) -> str:
+        """One of two values."""
+        return f"({condition} ? {if_true} : {if_false})"
+
+    def extremum(self, sign: str, a: str, b: str) -> str:
+        """The larger or smaller of two values; undefined if one of them is."""
+        return self.choose(f"({a} {sign} {b} || {a} != {a})", a, b)
+
+    def join(self, word: str, parts: list[str]) -> str:
+        """Conditions joined by "and" or "or"."""
+        return "(" + (" && " if word == "and" else " || ").join(parts) + ")"
+
+    def power(self, base: str, exponent: str) -> str:
+        """A power that is no product of factors and roots."""
+        return f"pow({base}, {exponent})"
+
+    def _Abs(self, expr) -> str:
+        return f"fabs({self(expr.args[0])})"
+
+    def _sign(self, expr) -> str:
+        x, zero, one = self(expr.args[0]), self.number(0.0), self.number(1.0)
+        return f"({x} > {zero} ? {one} : ({x} < {zero} ? -{one} : {x}))"
+
+    def _Not(self, expr) -> str:
+        return f"(!{self(expr.args[0])})"
+
+    def _BooleanTrue(self, expr) -> str:
+        return "true"
+
+    def _BooleanFalse(self, expr) -> str:
+        return "false"
