@@ -1,9 +1,12 @@
 """What all tests share: backends by name, and a private folder for compiled kernels."""
 
+import functools
 import os
 
 import pytest
+from cuda_host.host import HostDevice, why_not
 
+from gpupatch.backends._cuda import CudaBackend
 from gpupatch.backends.select import get_backend
 from gpupatch.errors import BackendError
 
@@ -19,10 +22,23 @@ def compiled_kernels(request, tmp_path_factory):
     return os.environ["GPUPATCH_CACHE"]
 
 
-@pytest.fixture(params=["numba", pytest.param("cuda", marks=pytest.mark.cuda)])
+@pytest.fixture(params=["numba", "host", pytest.param("cuda", marks=pytest.mark.cuda)])
 def backend(request):
-    """Every backend that is compared with the NumPy reference, or the reason why it cannot be."""
+    """Every backend that is compared with the NumPy reference, or the reason why it cannot be.
+
+    "host" is the CUDA backend with its kernels run on the CPU.
+    """
+    if request.param == "host":
+        return _host()
     try:
         return get_backend(request.param)[0]
     except BackendError as error:
         pytest.skip(str(error))
+
+
+@functools.cache
+def _host() -> CudaBackend:
+    reason = why_not("fast")
+    if reason is not None:
+        pytest.skip(reason)
+    return CudaBackend(HostDevice())

@@ -15,7 +15,8 @@ from gpupatch.arrays import Macro, Micro
 from gpupatch.backends._cache import load_source
 from gpupatch.backends._numba_passes import FROZEN, MOVING, SAME_SLOPE
 from gpupatch.backends._numba_source import STATE, Program, generate, generate_acts
-from gpupatch.backends._numba_tables import (
+from gpupatch.backends._site_loops import geometry_of
+from gpupatch.backends._tables import (
     axis_tables,
     boundary_table,
     burst_work,
@@ -23,14 +24,12 @@ from gpupatch.backends._numba_tables import (
     observation_tables,
     restriction_tables,
     ring_tables,
+    rule_tables,
 )
-from gpupatch.backends._site_loops import Geometry
 from gpupatch.burst import BurstPlan
 from gpupatch.coupling import Coupling
 from gpupatch.lifting import Lifting
-from gpupatch.micro.lower import STEP
 from gpupatch.micro.model import MicroModel
-from gpupatch.micro.trace import SPACINGS
 from gpupatch.micro.verify import verify
 from gpupatch.restriction import Restriction
 
@@ -76,8 +75,7 @@ class NumbaKernels:
         verify(model.rule, dtype)
         self.model = model
         self.dtype = np.dtype(dtype)
-        alike = _alike(model.spacing)
-        self.geometry = Geometry(model.sites, model.edges, alike)
+        self.geometry = geometry_of(model)
         self._base = np.zeros((1, 1))
         self._tables: dict[tuple, tuple] = {}
         self._axes: dict[Coupling, tuple] = {}
@@ -327,21 +325,10 @@ class NumbaKernels:
         if key not in self._tables:
             while len(self._tables) >= _KEPT_TABLES:
                 self._tables.pop(next(iter(self._tables)))
-            self._tables[key] = self._evaluate(program, step)
+            self._tables[key] = rule_tables(
+                self.model, program.point, program.exact, step, self.dtype
+            )
         return self._tables[key]
-
-    def _evaluate(self, program: Program, step: float) -> tuple:
-        model = self.model
-        spacing = dict(zip(SPACINGS, model.spacing, strict=False)) | {STEP.name: step}
-        columns = dict(zip(model.rule.parameters, model.parameters.T, strict=True)) | spacing
-        everywhere = tuple(slice(0, n) for n in model.sites)
-        environment = model.environment(0.0, everywhere) | spacing
-        tables: list[Any] = []
-        for lowering, dtype in ((program.point, self.dtype), (program.exact, np.float64)):
-            statics = lowering.static_values(environment, model.sites, model.n_patches)
-            tables.append(statics.reshape(len(statics), -1).astype(dtype))
-            tables.append(lowering.scalar_values(columns, model.n_members))
-        return tuple(tables)
 
 
 @functools.lru_cache(maxsize=256)
@@ -360,13 +347,3 @@ def compiled_acts(ndim: int, dtype: str, threads: bool) -> ModuleType:
 def _rows(u: NDArray[Any]) -> NDArray[Any]:
     """A state as [patch, field x sites], without a copy."""
     return u.reshape(len(u), -1)
-
-
-def _alike(spacing: tuple[float, ...]) -> tuple[tuple[str, str], ...]:
-    first = {}
-    pairs = []
-    for name, value in zip(SPACINGS, spacing, strict=False):
-        if value in first:
-            pairs.append((name, first[value]))
-        first.setdefault(value, name)
-    return tuple(pairs)

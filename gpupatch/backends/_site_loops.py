@@ -14,8 +14,9 @@ import numpy as np
 import sympy as sp
 
 from gpupatch.micro.lower import Block, Load
+from gpupatch.micro.model import MicroModel
 from gpupatch.micro.printers import ScalarPrinter
-from gpupatch.micro.trace import scalar_symbol
+from gpupatch.micro.trace import SPACINGS, scalar_symbol
 
 _STAGE_TIME = {scalar_symbol("t"): sp.Symbol("now", real=True)}
 """In the passes `t` is the time at which a run begins, `now` the time of the present stage."""
@@ -70,6 +71,21 @@ class Geometry:
         for step, n in zip(index, self.sites, strict=True):
             distance = distance * n + step
         return distance
+
+
+def geometry_of(model: MicroModel) -> Geometry:
+    """The sizes of a batch of patches.
+
+    Args:
+        model: the micro-rule bound to the batch.
+    """
+    first: dict[float, str] = {}
+    alike = []
+    for name, value in zip(SPACINGS, model.spacing, strict=False):
+        if value in first:
+            alike.append((name, first[value]))
+        first.setdefault(value, name)
+    return Geometry(model.sites, model.edges, tuple(alike))
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
-import importlib.util
-
 from gpupatch.arrays import Backend
 from gpupatch.backends._numpy import NumpyBackend
 from gpupatch.errors import BackendError, suggestion
@@ -30,24 +27,24 @@ def get_backend(name: str = "auto") -> tuple[Backend, str]:
     if name == "numba":
         return _numba(), "numba was asked for"
     if name == "cuda":
-        raise BackendError(f"the backend `cuda` cannot run: {'; '.join(cuda_obstacles())}.")
+        return _cuda(), "cuda was asked for"
     if name != "auto":
         raise BackendError(f"there is no backend `{name}`. {suggestion(name, BACKENDS)}")
-    cuda = f"no cuda: {cuda_obstacles()[-1]}"
     try:
-        return _numba(), f"numba ({cuda})"
+        return _cuda(), "cuda, the first that runs here"
     except BackendError as error:
-        return NumpyBackend(), f"numpy ({cuda}; no numba: {error})"
+        no_cuda = f"no cuda: {error}"
+    try:
+        return _numba(), f"numba ({no_cuda})"
+    except BackendError as error:
+        return NumpyBackend(), f"numpy ({no_cuda}; no numba: {error})"
 
 
-def cuda_obstacles() -> list[str]:
-    """Why patches cannot be advanced on a GPU here, one reason per entry."""
-    reasons = []
-    if importlib.util.find_spec("cupy") is None:
-        reasons.append("CuPy is not installed")
-    if ctypes.util.find_library("cuda") is None:
-        reasons.append("no NVIDIA driver was found")
-    return [*reasons, "the CUDA backend is not part of this version of gpupatch"]
+def _cuda() -> Backend:
+    from gpupatch.backends._cuda import CudaBackend
+    from gpupatch.backends._device import CupyDevice
+
+    return CudaBackend(CupyDevice())
 
 
 def _numba() -> Backend:

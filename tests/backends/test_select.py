@@ -2,6 +2,7 @@
 
 import builtins
 import sys
+import types
 
 import pytest
 
@@ -40,9 +41,46 @@ def test_auto_falls_back_to_numpy_without_numba(monkeypatch):
         get_backend("numba")
 
 
-def test_cuda_is_refused_with_all_reasons():
-    with pytest.raises(BackendError, match="`cuda` cannot run: .*not part of this version"):
+def fake_cupy(driver, count):
+    """What is used of CuPy before anything is computed."""
+
+    class CUDARuntimeError(RuntimeError):
+        pass
+
+    def get_device_count():
+        if count is None:
+            raise CUDARuntimeError("cudaErrorInsufficientDriver:\n too old")
+        return count
+
+    runtime = types.SimpleNamespace(
+        driverGetVersion=lambda: driver,
+        getDeviceCount=get_device_count,
+        CUDARuntimeError=CUDARuntimeError,
+    )
+    return types.SimpleNamespace(__version__="14.2.0", cuda=types.SimpleNamespace(runtime=runtime))
+
+
+@pytest.mark.parametrize(
+    ("cupy", "reason"),
+    [
+        (None, r"CuPy cannot be imported \(.*\); install `gpupatch\[cuda13\]`"),
+        (fake_cupy(0, None), "CuPy 14.2.0 is there, but no NVIDIA driver"),
+        (
+            fake_cupy(12020, None),
+            "driver 12020, but no GPU can be used: cudaErr",
+        ),
+        (fake_cupy(13000, 0), "driver 13000, but no GPU is visible"),
+    ],
+    ids=["no CuPy", "no driver", "old driver", "no GPU"],
+)
+def test_cuda_is_refused_with_the_chain_of_reasons_in_one_line(monkeypatch, cupy, reason):
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    with pytest.raises(BackendError, match=f"`cuda` cannot run: .*{reason}") as refusal:
         get_backend("cuda")
+    assert "\n" not in str(refusal.value)
+    backend, why = get_backend("auto")
+    assert backend.name == "numba"
+    assert str(refusal.value) in why
 
 
 def test_an_unknown_backend_is_refused_with_the_nearest_name():

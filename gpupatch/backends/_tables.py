@@ -1,8 +1,9 @@
-"""Plans of the acts as the tuples of arrays that compiled passes take."""
+"""Plans of the acts, and the numbers of a rule, as the arrays that compiled passes take."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from gpupatch.backends._numpy import _ensemble_source
 from gpupatch.burst import BurstPlan
 from gpupatch.coupling import Coupling
 from gpupatch.lifting import Lifting
+from gpupatch.micro.lower import STEP, Lowering
+from gpupatch.micro.model import MicroModel
+from gpupatch.micro.trace import SPACINGS
 from gpupatch.restriction import Restriction
 
 
@@ -148,3 +152,31 @@ def ring_tables(sites: tuple[int, ...], edges: tuple[int, ...], n_field: int) ->
                 write.append(np.take(place, layer, axis=1 + axis).ravel())
                 read.append(np.take(place, inner, axis=1 + axis).ravel())
     return place[:, ring].ravel(), np.concatenate(write), np.concatenate(read)
+
+
+def rule_tables(
+    model: MicroModel, point: Lowering, exact: Lowering, step: float, dtype
+) -> tuple[NDArray, ...]:
+    """Statics and scalars of a rule for one micro time step.
+
+    Args:
+        model: the rule with its parameters and coefficients.
+        point: what the rates need, in the working precision.
+        exact: what is evaluated in float64.
+        step: the micro time step.
+        dtype: the working precision.
+
+    Returns:
+        Statics [patch or 1, static x sites] and scalars [member, scalar] of `point`, then of
+        `exact`.
+    """
+    spacing = dict(zip(SPACINGS, model.spacing, strict=False)) | {STEP.name: step}
+    columns = dict(zip(model.rule.parameters, model.parameters.T, strict=True)) | spacing
+    everywhere = tuple(slice(0, n) for n in model.sites)
+    environment = model.environment(0.0, everywhere) | spacing
+    tables: list[Any] = []
+    for lowering, kind in ((point, dtype), (exact, np.float64)):
+        statics = lowering.static_values(environment, model.sites, model.n_patches)
+        tables.append(statics.reshape(len(statics), -1).astype(kind))
+        tables.append(lowering.scalar_values(columns, model.n_members))
+    return tuple(tables)

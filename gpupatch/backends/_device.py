@@ -1,0 +1,183 @@
+"""Where CUDA runs: a GPU by CuPy, or, in the tests, the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpupatch.errors import BackendError
+
+DeviceArray = Any
+
+
+class Resources(NamedTuple):
+    """What one kernel takes.
+
+    Attributes:
+        registers: per thread.
+        local: bytes of local memory per thread: stack and spilled registers.
+        shared: bytes of static shared memory per block.
+    """
+
+    registers: int
+    local: int
+    shared: int
+
+
+class Limits(NamedTuple):
+    """What a device has.
+
+    Attributes:
+        shared: largest dynamic shared memory of a block, bytes.
+        threads: largest block.
+        multiprocessors: blocks that run at the same time are spread over these.
+        memory: free device memory, bytes.
+    """
+
+    shared: int
+    threads: int
+    multiprocessors: int
+    memory: int
+
+
+class Module(Protocol):
+    """Compiled kernels."""
+
+    def launch(
+        self, name: str, blocks: int, threads: int, arguments: Sequence, shared: int = 0
+    ) -> None:
+        """Start a kernel; arrays go as pointers, NumPy scalars and structures by value."""
+        ...
+
+    def resources(self, name: str) -> Resources:
+        """What a kernel takes."""
+        ...
+
+
+class Device(Protocol):
+    """A place where arrays live and CUDA C++ runs."""
+
+    name: str
+    xp: ModuleType
+    limits: Limits
+
+    def compile(self, source: str, names: Sequence[str]) -> Module:
+        """Compile a text that defines the named `extern "C"` kernels."""
+        ...
+
+    def put(self, array: NDArray) -> DeviceArray:
+        """Copy an array to the device, in C order."""
+        ...
+
+    def get(self, array: DeviceArray) -> NDArray:
+        """Copy an array to the host."""
+        ...
+
+    def address(self, array: DeviceArray) -> int:
+        """Where an array begins."""
+        ...
+
+
+class CupyDevice:
+    """A GPU.
+
+    Args:
+        number: number of the GPU.
+
+    Raises:
+        BackendError: if CuPy, the driver or the GPU is missing, with the chain of reasons.
+    """
+
+    name = "cuda"
+
+    def __init__(self, number: int = 0):
+        self.xp = _cupy()
+        self._device = self.xp.cuda.Device(number)
+        self._device.use()
+        attributes = self._device.attributes
+        self.limits = Limits(
+            attributes["MaxSharedMemoryPerBlockOptin"],
+            attributes["MaxThreadsPerBlock"],
+            attributes["MultiProcessorCount"],
+            self._device.mem_info[0],
+        )
+
+    def compile(self, source: str, names: Sequence[str]) -> CupyModule:
+        """Compile with NVRTC, at the first use of a kernel; the binary is cached by CuPy."""
+        module = self.xp.RawModule(code=source, options=("-std=c++17",))
+        return CupyModule(module, names)
+
+    def put(self, array: NDArray) -> DeviceArray:
+        """Copy an array to the GPU."""
+        return self.xp.asarray(np.ascontiguousarray(array))
+
+    def get(self, array: DeviceArray) -> NDArray:
+        """Copy an array to the host; waits for the GPU."""
+        return self.xp.asnumpy(array)
+
+    def address(self, array: DeviceArray) -> int:
+        """Where an array begins in device memory."""
+        return array.data.ptr
+
+
+class CupyModule:
+    """Kernels on a GPU.
+
+    Args:
+        module: a `cupy.RawModule`.
+        names: its kernels.
+    """
+
+    def __init__(self, module, names: Sequence[str]):
+        self._kernels = {name: module.get_function(name) for name in names}
+
+    def launch(
+        self, name: str, blocks: int, threads: int, arguments: Sequence, shared: int = 0
+    ) -> None:
+        """Start a kernel on the current stream."""
+        kernel = self._kernels[name]
+        if shared > _STATIC_LIMIT and kernel.max_dynamic_shared_size_bytes < shared:
+            kernel.max_dynamic_shared_size_bytes = shared
+        kernel((blocks,), (threads,), tuple(arguments), shared_mem=shared)
+
+    def resources(self, name: str) -> Resources:
+        """What the compiler gave to a kernel."""
+        kernel = self._kernels[name]
+        return Resources(kernel.num_regs, kernel.local_size_bytes, kernel.shared_size_bytes)
+
+
+_STATIC_LIMIT = 48 * 1024
+"""Dynamic shared memory up to which a kernel need not ask, bytes."""
+
+
+def _cupy() -> ModuleType:
+    """CuPy, if it can compute.
+
+    Raises:
+        BackendError: with the chain of reasons in one line, if it cannot.
+    """
+    try:
+        import cupy  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise _refusal(
+            f"CuPy cannot be imported ({error}); install `gpupatch[cuda13]` or `gpupatch[cuda12]`"
+        ) from error
+    found = f"CuPy {cupy.__version__} is there"
+    driver = cupy.cuda.runtime.driverGetVersion()
+    if driver == 0:
+        raise _refusal(f"{found}, but no NVIDIA driver: install one, or use `numba`")
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise _refusal(f"{found} and driver {driver}, but no GPU can be used: {error}") from error
+    if count == 0:
+        raise _refusal(f"{found} and driver {driver}, but no GPU is visible")
+    return cupy
+
+
+def _refusal(reason: str) -> BackendError:
+    return BackendError("the backend `cuda` cannot run: " + " ".join(reason.split()))
