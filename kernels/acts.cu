@@ -9,7 +9,8 @@ struct AxisCoupling {
   const double* affine;     // conditions on the faces: [side, field, layer]
   const double* near;       // [side, field, layer, k]
   const int* inside;        // [side, k]
-  const double* given;      // right-hand sides, [side, field, other patches, other sites]
+  const double* given;      // right-hand sides, [time, side, field, other patches, other sites]
+  int64_t given_step;       // values per time, 0 if they do not change
   int n_patch, n_node, n_layer, n_inside;
 };
 
@@ -20,6 +21,7 @@ struct Coupling {
   const int* edges;         // places of the edge sites, [edge], in [field x sites]
   int64_t n_patch, n_member_patch, n_members;
   int64_t row, at;          // length of the row of a patch, and where in it the state begins
+  int ahead, n_time, time;  // which boundary values: of a step from the clock, times per step
 };
 
 struct Site {
@@ -30,6 +32,7 @@ struct Site {
 struct State {
   const T* u;
   const double* base;
+  int64_t when;
 };
 
 __device__ int64_t patch_stride(const Coupling& c, int axis) {
@@ -40,7 +43,7 @@ __device__ int64_t patch_stride(const Coupling& c, int axis) {
 
 // The right-hand side of the condition on the face of axis A next to a site.
 template <int A>
-__device__ double boundary_value(const Coupling& c, const Site& site, int side) {
+__device__ double boundary_value(const Coupling& c, const State& u, const Site& site, int side) {
   const int64_t place = site.patch % c.n_member_patch;
   int64_t patches = 1, sites = 1, patch = 0, at = 0;
 #pragma unroll
@@ -50,7 +53,8 @@ __device__ double boundary_value(const Coupling& c, const Site& site, int side) 
       at = at * c.sites[b] + site.x[b];
       patches *= c.axis[b].n_patch, sites *= c.sites[b];
     }
-  return c.axis[A].given[((side * c.n_field + site.field) * patches + patch) * sites + at];
+  return c.axis[A].given[u.when * c.axis[A].given_step +
+                         ((side * c.n_field + site.field) * patches + patch) * sites + at];
 }
 
 // The patches and the site from which axis A interpolates an edge site.
@@ -86,7 +90,7 @@ template <int A> __device__ double coupled(const Coupling& c, const State& u, co
     const bool wall = edge && axis.n_inside > 0 && along == side * (axis.n_patch - 1);
     const int condition =
         (side * c.n_field + site.field) * axis.n_layer + (side ? site.x[A] - last : site.x[A]);
-    double total = wall ? axis.affine[condition] * boundary_value<A>(c, site, side) : 0.0;
+    double total = wall ? axis.affine[condition] * boundary_value<A>(c, u, site, side) : 0.0;
     for (int k = 0; k < (wall ? axis.n_inside : 1); ++k) {
       Site near = site;
       double factor = 1.0;
@@ -109,8 +113,11 @@ template <int A> __device__ double coupled(const Coupling& c, const State& u, co
   }
 }
 
-// u: rows of all patches; base: of states in float32, null for rates and in float64.
-extern "C" __global__ void couple(T* u, const double* base, Coupling c) {
+// u: rows of all patches; base: of states in float32, null for rates and in float64; moment: null if
+// boundary values do not change.
+extern "C" __global__ void couple(T* u, const double* base, const Moment* moment, Coupling c) {
+  const int64_t steps = moment ? moment->step - moment->first + c.ahead : 0;
+  const State state = {u, base, steps * c.n_time + c.time};
   const int64_t n = c.n_patch * c.n_edge, step = int64_t(gridDim.x) * blockDim.x;
   const int n_site = c.sites[0] * c.sites[1] * c.sites[2];
   for (int64_t k = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; k < n; k += step) {
@@ -118,7 +125,7 @@ extern "C" __global__ void couple(T* u, const double* base, Coupling c) {
     const int64_t p = k / c.n_edge;
     const Site site = {p, i / n_site,
                        {i % n_site / (c.sites[1] * c.sites[2]), i / c.sites[2] % c.sites[1], i % c.sites[2]}};
-    const double value = coupled<2>(c, {u, base}, site);
+    const double value = coupled<2>(c, state, site);
     u[p * c.row + c.at + i] = T(base ? value - base[p * c.n_field * n_site + i] : value);
   }
 }

@@ -72,9 +72,17 @@ struct Observe {
   int n_row, n_line, n_out;
 };
 
+// When a burst takes place.
 struct Clock {
   double t, dt;
   int64_t first, count;
+};
+
+// The clock of coupled steps, which lies in device memory.
+struct Moment {
+  double t, dt;             // the time of step s is t + s dt
+  int64_t step, first;      // the next step, and the first one of the boundary values at hand
+  uint32_t stream;
 };
 
 __device__ void settle(T* w, const Edge& edge, double now, const Team& team) {

@@ -29,15 +29,21 @@ def backend(request):
     "host" is the CUDA backend with its kernels run on the CPU.
     """
     if request.param == "host":
-        return _host()
+        return _on_the_cpu()
     try:
         return get_backend(request.param)[0]
     except BackendError as error:
         pytest.skip(str(error))
 
 
+@pytest.fixture
+def host():
+    """The CUDA backend with its kernels run on the CPU."""
+    return _on_the_cpu()
+
+
 @functools.cache
-def _host() -> CudaBackend:
+def _on_the_cpu() -> CudaBackend:
     reason = why_not("fast")
     if reason is not None:
         pytest.skip(reason)

@@ -21,7 +21,7 @@ from gpupatch.micro.rule import Rule
 STATE = -1
 """What bursts measure unless it is the flux along an axis, or the source."""
 
-KERNELS = ("burst", "rate_all", "begin_all", "pass_all", "kick_all", "end_all")
+KERNELS = ("burst", "rate_all", "begin_all", "pass_all", "kick_all", "tick", "end_all")
 ACTS = ("couple", "lift_all", "restrict_all")
 
 _RESIDENT = 384

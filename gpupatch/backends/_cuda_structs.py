@@ -63,12 +63,16 @@ OBSERVE = _structure(
     **_several(_INT, "n_row", "n_line", "n_out"),
 )
 CLOCK = _structure(t=_DOUBLE, dt=_DOUBLE, first=_LONG, count=_LONG)
+MOMENT = _structure(
+    **_several(_DOUBLE, "t", "dt"), **_several(_LONG, "step", "first"), stream=np.uint32
+)
 LAYOUT = _structure(
     **_several(_INT, "whole", "field", "scratch", "sums", "first", "speed", "bytes")
 )
 AXIS_COUPLING = _structure(
     **_several(_POINTER, "nodes", "weights", "members", "source"),
     **_several(_POINTER, "affine", "near", "inside", "given"),
+    given_step=_LONG,
     **_several(_INT, "n_patch", "n_node", "n_layer", "n_inside"),
 )
 COUPLING = _structure(
@@ -77,6 +81,7 @@ COUPLING = _structure(
     **_several(_INT, "n_field", "n_edge"),
     edges=_POINTER,
     **_several(_LONG, "n_patch", "n_member_patch", "n_members", "row", "at"),
+    **_several(_INT, "ahead", "n_time", "time"),
 )
 
 
@@ -111,6 +116,20 @@ class Tables:
             return 0
         self._kept.append(self._device.put(array))
         return self._device.address(self._kept[-1])
+
+    def renewed(self, arrays: Sequence[NDArray]) -> list[int]:
+        """Where copies of arrays lie; copies of the same arrays made before are overwritten.
+
+        Args:
+            arrays: host arrays, of the same shapes and dtypes at every call.
+        """
+        if not self._kept:
+            return [self.pointer(array) for array in arrays]
+        filled = [array for array in arrays if array.size]
+        for place, array in zip(self._kept, filled, strict=True):
+            place[...] = self._device.put(array)
+        addresses = iter([self._device.address(place) for place in self._kept])
+        return [next(addresses) if array.size else 0 for array in arrays]
 
     def lift(self, lifting: Lifting, U: Macro, rate: Macro | None, first: int = 0) -> Struct:
         """The structure `Lift`.

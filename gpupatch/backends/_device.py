@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
@@ -81,6 +81,17 @@ class Device(Protocol):
         """Where an array begins."""
         ...
 
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Make launches that are always the same cheap to repeat.
+
+        Args:
+            work: launches of kernels, and nothing else.
+
+        Returns:
+            A function that does the same work; nothing has been done yet.
+        """
+        ...
+
 
 class CupyDevice:
     """A GPU.
@@ -98,6 +109,8 @@ class CupyDevice:
         self.xp = _cupy()
         self._device = self.xp.cuda.Device(number)
         self._device.use()
+        self._stream = self.xp.cuda.Stream(non_blocking=True)
+        self._stream.use()
         attributes = self._device.attributes
         self.limits = Limits(
             attributes["MaxSharedMemoryPerBlockOptin"],
@@ -122,6 +135,13 @@ class CupyDevice:
     def address(self, array: DeviceArray) -> int:
         """Where an array begins in device memory."""
         return array.data.ptr
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Launches as a CUDA graph."""
+        self._stream.begin_capture()
+        work()
+        graph = self._stream.end_capture()
+        return lambda: graph.launch(self._stream)
 
 
 class CupyModule:

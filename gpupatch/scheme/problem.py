@@ -90,7 +90,7 @@ class Problem:
             The micro-model, ready for a backend.
         """
         grid, rule = self.grid, self.rule
-        self._warn_about_periods(phases or (1,) * grid.ndim)
+        self._warn_about_periods(phases)
         origin = grid.origins(centres)
         shifts = list(itertools.product(*(range(m) for m in reversed(phases or ()))))
         shifts = [tuple(reversed(shift)) for shift in shifts] if phases else [(0,) * grid.ndim]
@@ -195,7 +195,12 @@ class Problem:
         index = np.add.outer(np.arange(len(origin)), np.arange(self.grid.n_sites[0]))
         return ((index + parity) % 2 == 0).astype(float)
 
-    def _warn_about_periods(self, phases: tuple[int, ...]) -> None:
+    def _warn_about_periods(self, phases: tuple[int, ...] | None) -> None:
+        """Say so if a microstructure will not be averaged correctly.
+
+        Averages over the core need whole periods in it; the `coupled` scheme (`phases` given)
+        needs them between the sites that it couples, or one phase for each site of a period.
+        """
         grid = self.grid
         for name, given in self.coefficients.items():
             coefficient = as_coefficient(given)
@@ -205,15 +210,24 @@ class Problem:
                 n, e = grid.n_sites[axis], grid.edges
                 reach = n - 2 * e if grid.edgy else (n - e) / 2
                 core = grid.core_sites[axis].stop - grid.core_sites[axis].start
-                if reach % period and core % period and phases[axis] % period:
-                    warnings.warn(
-                        f"coefficient `{name}` repeats every {period} sites along axis {axis}, "
-                        f"but neither the coupling distance ({reach:g} sites) nor the core "
-                        f"({core} sites) is a whole number of periods: the microstructure will "
-                        "not be averaged correctly. Change `sites` or `core`, or use an "
-                        f"ensemble of {period} `phases`.",
-                        stacklevel=4,
+                if core % period == 0:
+                    continue
+                if phases is None:
+                    where, cure = f"the core ({core} sites) is not", "Change `core`."
+                elif reach % period and phases[axis] % period:
+                    where = (
+                        f"neither the coupling distance ({reach:g} sites) nor the core "
+                        f"({core} sites) is"
                     )
+                    cure = f"Change `sites` or `core`, or use an ensemble of {period} `phases`."
+                else:
+                    continue
+                warnings.warn(
+                    f"coefficient `{name}` repeats every {period} sites along axis {axis}, but "
+                    f"{where} a whole number of periods: the microstructure will not be averaged "
+                    f"correctly. {cure}",
+                    stacklevel=4,
+                )
 
 
 def call(

@@ -143,30 +143,33 @@ def test_missing_and_stray_coefficients_are_refused_by_name():
 
 def test_patches_share_a_medium_that_repeats_and_hold_their_own_where_it_does_not():
     assert (
-        len(conduction(coefficients={"kappa": [1.0, 2.0, 3.0, 4.0, 5.0]}).model().coefficients) == 1
+        len(conduction(coefficients={"kappa": [1.0, 2.0, 3.0, 4.0, 5.0]}).model(phases=(1,)).coefficients) == 1
     )
-    assert len(conduction(coefficients={"kappa": lambda x: 1 + x}).model().coefficients) == 5
+    assert len(conduction(coefficients={"kappa": lambda x: 1 + x}).model(phases=(1,)).coefficients) == 5
 
 
 @pytest.mark.parametrize(
-    ("sites", "edgy", "core", "warned"),
+    ("sites", "edgy", "core", "phases", "warned"),
     [
-        (11, False, None, False),
-        (13, False, None, True),
-        (7, True, None, False),
-        (8, True, None, True),
-        (13, False, 0.1, False),
+        (11, False, None, (1,), False),
+        (13, False, None, (1,), True),
+        (7, True, None, (1,), False),
+        (8, True, None, (1,), True),
+        (8, True, None, (5,), False),
+        (13, False, 0.1, (1,), False),
+        (13, False, 0.1, None, False),
+        (11, False, None, None, True),
     ],
 )
 def test_media_that_would_not_be_averaged_over_whole_periods_are_warned_of(
-    sites, edgy, core, warned
+    sites, edgy, core, phases, warned
 ):
-    """Period 5 against the half-width (centre), the width (edgy) or the core."""
+    """Period 5 against the half-width (centre), the width (edgy) or, in bursts, the core."""
 
     def make():
         return conduction(
             coefficients={"kappa": np.arange(1.0, 6)}, sites=sites, edgy=edgy, core=core
-        ).model()
+        ).model(phases=phases)
 
     if warned:
         with pytest.warns(UserWarning, match="`kappa` repeats every 5 sites along axis 0"):

@@ -1,0 +1,173 @@
+"""One batch of patches on a device: compiled kernels, the tables they read, and launches."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from gpupatch.arrays import Micro
+from gpupatch.backends._cuda_source import (
+    ACTS,
+    KERNELS,
+    STATE,
+    Program,
+    Teams,
+    generate,
+    generate_acts,
+)
+from gpupatch.backends._cuda_structs import MODEL, Struct, Tables, filled
+from gpupatch.backends._device import Device, DeviceArray, Module
+from gpupatch.backends._site_loops import Geometry, geometry_of
+from gpupatch.backends._tables import rule_tables
+from gpupatch.micro.model import MicroModel
+
+ACT_THREADS = 128
+"""Threads of a block of the acts that do not depend on the rule."""
+
+_KEPT_TABLES = 6
+"""Tables of scalars and statics, one per program and time step, that are kept."""
+
+_BLOCKS = 8
+"""Blocks per multiprocessor; further patches are done by the same blocks."""
+
+_SITES_PER_THREAD = 4
+_LARGEST_TEAM = 256
+
+
+class Batch:
+    """What all passes over one batch of patches share.
+
+    Args:
+        model: the micro-rule with its geometry, parameters and coefficients.
+        dtype: "float64" or "float32".
+        device: where the patches live.
+
+    Attributes:
+        fixed: tables that live as long as the batch.
+        launched: how often each kernel was started.
+    """
+
+    def __init__(self, model: MicroModel, dtype: str, device: Device):
+        self.model, self.device = model, device
+        self.dtype = np.dtype(dtype)
+        self.single = self.dtype == np.float32
+        self.geometry = geometry_of(model)
+        self.size = int(np.prod(model.shape[1:]))
+        self.teams = teams_for(self.geometry)
+        self.fixed = Tables(device)
+        self.edge = self.fixed.edges(model.sites, model.edges, len(model.rule.fields))
+        self.launched: Counter[str] = Counter()
+        self._base: DeviceArray | None = None
+        self._models: dict[tuple[Program, float], tuple[Struct, Tables]] = {}
+
+    def freeze(self, u: Micro) -> None:
+        """Make values the base that float32 states are counted from."""
+        self._base = self.device.put(np.array(u, dtype=np.float64, order="C"))
+
+    def base(self, u) -> DeviceArray:
+        """The frozen base of a state; zero before anything was frozen, one number in float64."""
+        if self._base is None or (self.single and len(self._base) != len(u)):
+            self._base = self.device.xp.zeros(u.shape if self.single else (1,))
+        return self._base
+
+    def program(self, stepper: str, measured: int = STATE) -> tuple[Module, Program]:
+        """Compiled passes for a micro-stepper, and the program they came from."""
+        return compiled(
+            self.device, self.model.rule, self.geometry, self.dtype.name, stepper, measured,
+            self.teams,
+        )  # fmt: skip
+
+    def tables(self, program: Program, step: float, stream: int = 0) -> Struct:
+        """Scalars and statics of a program for one micro time step, on the device."""
+        key = (program, step)
+        if key not in self._models:
+            while len(self._models) >= _KEPT_TABLES:
+                self._models.pop(next(iter(self._models)))
+            kept = Tables(self.device)
+            self._models[key] = self.fill(program, step, kept), kept
+        tables = self._models[key][0].copy()
+        tables["stream"] = stream & 0xFFFFFFFF
+        return tables
+
+    def fill(self, program: Program, step: float, kept: Tables) -> Struct:
+        """The structure `Model` for one micro time step.
+
+        Args:
+            program: what needs the tables.
+            step: micro time step.
+            kept: where they are put, over those of another step if there are any.
+        """
+        arrays = rule_tables(self.model, program.point, program.exact, step, self.dtype)
+        low, seed = 0xFFFFFFFF, self.model.seed
+        struct = filled(
+            MODEL, n_member_patch=len(self.model.origin), key0=seed & low, key1=seed >> 32 & low
+        )
+        for name, place, array in zip("sqer", kept.renewed(arrays), arrays, strict=True):
+            struct[name] = place
+            struct[f"{name}_step"] = array.shape[1]
+        for name, array in (("s", arrays[0]), ("e", arrays[2])):
+            struct[f"{name}_step"] *= len(array) > 1
+        return struct
+
+    def launch(
+        self, module: Module, name: str, blocks: int, threads: int, arguments: Sequence,
+        shared: int = 0,
+    ) -> None:  # fmt: skip
+        """Start a kernel; None stands for a null pointer."""
+        self.launched[name] += 1
+        given = [np.uint64(0) if a is None else a for a in arguments]
+        module.launch(name, blocks, threads, given, shared)
+
+    def act(self, name: str, work: int, arguments: Sequence, shared: int = 0) -> None:
+        """Start a kernel that does not depend on the rule.
+
+        Args:
+            name: its name.
+            work: how many blocks it could keep busy.
+            arguments: what it takes.
+            shared: bytes of dynamic shared memory.
+        """
+        module = compiled_acts(self.device, self.dtype.name)
+        self.launch(module, name, self.blocks(work), ACT_THREADS, arguments, shared)
+
+    def over_patches(self, module: Module, name: str, n: int, arguments: Sequence) -> None:
+        """Start a kernel in which every team does some of `n` patches."""
+        teams = self.teams
+        blocks = self.blocks(-(-n * teams.team // teams.threads))
+        self.launch(module, name, blocks, teams.threads, arguments)
+
+    def blocks(self, wanted: int) -> int:
+        """Blocks to start: no more than keep the device busy."""
+        return max(1, min(wanted, _BLOCKS * self.device.limits.multiprocessors))
+
+
+def teams_for(geometry: Geometry) -> Teams:
+    """Threads per patch: about four sites for each.
+
+    Args:
+        geometry: sizes.
+    """
+    low, high = geometry.inside
+    count = int(np.prod([b - a for a, b in zip(low, high, strict=True)]))
+    wanted, team = -(-count // _SITES_PER_THREAD), 1
+    while team < min(wanted, 32):
+        team *= 2
+    if wanted > 32:
+        team = min(_LARGEST_TEAM, 32 * -(-wanted // 32))
+    return Teams(team, max(team, 128) if team <= 32 else team)
+
+
+@functools.lru_cache(maxsize=256)
+def compiled(device: Device, *choices) -> tuple[Module, Program]:
+    """The module generated for a rule, and the program it came from; see `generate`."""
+    program = generate(*choices)
+    return device.compile(program.text, KERNELS), program
+
+
+@functools.lru_cache
+def compiled_acts(device: Device, dtype: str) -> Module:
+    """The module of the acts that do not depend on the rule; see `generate_acts`."""
+    return device.compile(generate_acts(dtype, ACT_THREADS), ACTS)
