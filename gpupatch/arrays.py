@@ -118,3 +118,19 @@ class Kernels(Protocol):
     def finite(self, u: Handle) -> bool:
         """Whether every value is finite."""
         ...
+
+    def describe(self, stepper: str, coupled: bool) -> list[str]:
+        """What a run will do on the device, in lines; none where there is nothing to tell.
+
+        Args:
+            stepper: name of the micro-stepper.
+            coupled: whether all patches stay on the device, or bursts start from coarse values.
+
+        Raises:
+            BackendError: if the device cannot hold it.
+        """
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """What a run did on the device, for its report; empty where there is nothing to tell."""
+        ...

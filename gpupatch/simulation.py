@@ -368,6 +368,9 @@ class _Run:
             "functional": scheme.functional,
             "norm": "max",
         }
+        facts = [facts for one in scheme.batches if (facts := one.facts())]
+        if facts:
+            report["device"] = facts
         if self.projection is not None:
             report["projection"] = self.projection.describe()
             report["leaps"] = dataclasses.asdict(self.history.statistics)

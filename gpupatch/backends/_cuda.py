@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from gpupatch.arrays import Handle, Macro, Micro
 from gpupatch.backends._cuda_batch import Batch
 from gpupatch.backends._cuda_coupled import CoupledSteps, Walls
+from gpupatch.backends._cuda_memory import MemoryPlan
 from gpupatch.backends._cuda_source import STATE, Program
 from gpupatch.backends._cuda_structs import CLOCK, LIFT, Struct, Tables, filled, layout
 from gpupatch.backends._device import Device, Module
@@ -134,6 +136,7 @@ class CudaKernels:
             return
         key = (coupling, stepper)
         if key not in self._coupled:
+            self._coupled_memory(self.batch.program(stepper)[1]).check_all_fit()
             self._coupled[key] = CoupledSteps(self.batch, coupling, stepper)
         self._coupled[key].advance(u, t, dt, n_steps, stream)
 
@@ -154,8 +157,9 @@ class CudaKernels:
             self._couple(speeds, slope, None)
             edge = self._edge(MOVING, begin, 1.0 / dt)
             clock = filled(CLOCK, t=t, dt=dt, first=first, count=every)
+            model = self.batch.tables(program, dt, stream)
             self._launch_burst(
-                module, program, u, slope, None, nothing, edge, observe, clock, len(u), stream
+                module, program, u, slope, None, nothing, edge, observe, clock, len(u), model
             )
         walls.write([], t + n_steps * dt)
         self._couple(walls, u, base)
@@ -232,22 +236,47 @@ class CudaKernels:
         """Whether every value is finite."""
         return bool(self.device.xp.isfinite(u).all())
 
+    def describe(self, stepper: str, coupled: bool) -> list[str]:
+        """The device memory that a run will need."""
+        _, program = self.batch.program(stepper)
+        memory = self._coupled_memory(program) if coupled else self._fused_memory(program, 3)
+        if coupled:
+            memory.check_all_fit()
+        return [f"device memory: {memory}"]
+
+    def facts(self) -> dict[str, Any]:
+        """Launches by kernel, replays among them counted once."""
+        return {"launches": dict(self.batch.launched)}
+
     def _burst(self, u, speeds, lift: Struct, n: int, plan: BurstPlan, t, moving: bool):
         module, program = self.batch.program(plan.stepper, plan.flux_axis)
         tables = Tables(self.device)
         mode = MOVING if moving else SAME_SLOPE if plan.edge == "neumann" else FROZEN
-        out = self.device.xp.zeros((plan.weights.shape[1], n, self.model.shape[1]))
+        edge = self._edge(mode, t, 1.0)
         clock = filled(CLOCK, t=t, dt=plan.dt, first=0, count=plan.n_steps)
         observe = tables.observe(plan, self.model.sites)
-        self._launch_burst(
-            module, program, u, speeds, out, lift, self._edge(mode, t, 1.0), observe, clock, n,
-            plan.stream, plan.flux_axis != STATE,
-        )  # fmt: skip
-        return np.array(self.device.get(out))
+        measures = plan.flux_axis != STATE
+        n_out, n_field = plan.weights.shape[1], self.model.shape[1]
+        chunk = self._fused_memory(program, n_out).chunk if lift["U"] else n
+        parts = []
+        for first in range(0, n, chunk):
+            count, kept = min(chunk, n - first), Tables(self.device)
+            if chunk == n:
+                model = self.batch.tables(program, plan.dt, plan.stream)
+            else:
+                model = self.batch.fill(program, plan.dt, kept, first, count)
+                model["stream"] = plan.stream & 0xFFFFFFFF
+            lift["first"] = first
+            out = self.device.xp.zeros((n_out, count, n_field))
+            self._launch_burst(
+                module, program, u, speeds, out, lift, edge, observe, clock, count, model, measures
+            )
+            parts.append(self.device.get(out))
+        return np.concatenate(parts, axis=1)
 
     def _launch_burst(
         self, module: Module, program: Program, u, speeds, out, lift: Struct, edge: Struct,
-        observe: Struct, clock: Struct, n: int, stream: int, measures: bool = False,
+        observe: Struct, clock: Struct, n: int, model: Struct, measures: bool = False,
     ) -> None:  # fmt: skip
         batch, lifts = self.batch, bool(lift["U"])
         teams = batch.teams
@@ -261,7 +290,6 @@ class CudaKernels:
             whole=lifts and batch.single,
             field=measures or bool(self.model.rule.noise),
         )
-        model = batch.tables(program, float(clock["dt"]), stream)
         together = teams.threads // teams.team
         blocks = batch.blocks(-(-n // together))
         shared, memory = int(place["bytes"]) * together, None
@@ -272,6 +300,17 @@ class CudaKernels:
             edge, observe, clock, place,
         )  # fmt: skip
         batch.launch(module, "burst", blocks, teams.threads, arguments, shared)
+
+    def _fused_memory(self, program: Program, n_out: int) -> MemoryPlan:
+        n_field = self.model.shape[1]
+        return self.batch.memory(program, {"samples": 8 * n_out * n_field, "coarse": 8 * n_field})
+
+    def _coupled_memory(self, program: Program) -> MemoryPlan:
+        item, size = self.dtype.itemsize, self.batch.size
+        held = {"state and copies": 3 * item * size, "row": item * program.row}
+        held["base"] = 8 * size * self.batch.single
+        held["amplitudes"] = 8 * size * bool(self.model.rule.noise)
+        return self.batch.memory(program, held)
 
     def _rate(self, module: Module, program: Program, u, out, step: float, t: float) -> None:
         """`out` = step times the rate of u."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gpupatch.arrays import Micro
+from gpupatch.backends._cuda_memory import MemoryPlan
 from gpupatch.backends._cuda_source import (
     ACTS,
     KERNELS,
@@ -62,6 +63,7 @@ class Batch:
         self.launched: Counter[str] = Counter()
         self._base: DeviceArray | None = None
         self._models: dict[tuple[Program, float], tuple[Struct, Tables]] = {}
+        self._latest: tuple[Program, float, tuple] | None = None
 
     def freeze(self, u: Micro) -> None:
         """Make values the base that float32 states are counted from."""
@@ -92,25 +94,55 @@ class Batch:
         tables["stream"] = stream & 0xFFFFFFFF
         return tables
 
-    def fill(self, program: Program, step: float, kept: Tables) -> Struct:
+    def fill(
+        self, program: Program, step: float, kept: Tables, first: int = 0, count: int | None = None
+    ) -> Struct:
         """The structure `Model` for one micro time step.
 
         Args:
             program: what needs the tables.
             step: micro time step.
             kept: where they are put, over those of another step if there are any.
+            first: first patch whose statics are put there.
+            count: number of such patches; all when absent.
         """
-        arrays = rule_tables(self.model, program.point, program.exact, step, self.dtype)
+        arrays = self._arrays(program, step)
+        last = None if count is None else first + count
+        parts = [a[first:last] if k in (0, 2) and len(a) > 1 else a for k, a in enumerate(arrays)]
         low, seed = 0xFFFFFFFF, self.model.seed
         struct = filled(
-            MODEL, n_member_patch=len(self.model.origin), key0=seed & low, key1=seed >> 32 & low
+            MODEL,
+            n_member_patch=len(self.model.origin),
+            first=first,
+            key0=seed & low,
+            key1=seed >> 32 & low,
         )
-        for name, place, array in zip("sqer", kept.renewed(arrays), arrays, strict=True):
-            struct[name] = place
-            struct[f"{name}_step"] = array.shape[1]
-        for name, array in (("s", arrays[0]), ("e", arrays[2])):
-            struct[f"{name}_step"] *= len(array) > 1
+        for name, place, array in zip("sqer", kept.renewed(parts), arrays, strict=True):
+            shared = name in "se" and len(array) == 1
+            entries = 0 if shared else array.shape[1]
+            before = first * entries * array.itemsize if name in "se" else 0
+            struct[name], struct[f"{name}_step"] = place - before if place else 0, entries
         return struct
+
+    def memory(self, program: Program, held: dict[str, int], shared: int = 0) -> MemoryPlan:
+        """What the patches need beside what a pass holds.
+
+        Args:
+            program: for its statics.
+            held: bytes per patch that the pass holds, by what they are.
+            shared: bytes that do not grow with the number of patches.
+        """
+        s, q, e, r = self._arrays(program, 1.0)
+        statics = sum(a[0].nbytes for a in (s, e) if len(a) > 1)
+        fixed = sum(a.nbytes for a in (q, r)) + sum(a.nbytes for a in (s, e) if len(a) == 1)
+        free = self.device.limits.memory
+        return MemoryPlan({**held, "statics": statics}, fixed + shared, self.model.n_patches, free)
+
+    def _arrays(self, program: Program, step: float) -> tuple:
+        if self._latest is None or self._latest[:2] != (program, step):
+            arrays = rule_tables(self.model, program.point, program.exact, step, self.dtype)
+            self._latest = program, step, arrays
+        return self._latest[2]
 
     def launch(
         self, module: Module, name: str, blocks: int, threads: int, arguments: Sequence,

@@ -263,6 +263,14 @@ class NumbaKernels:
         """Whether every value is finite."""
         return bool(np.isfinite(u.min()) and np.isfinite(u.max()))
 
+    def describe(self, stepper: str, coupled: bool) -> list[str]:
+        """Nothing to tell: memory is that of the host."""
+        return []
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing to tell."""
+        return {}
+
     def _burst(self, rows, base, lift, n_patch, plan: BurstPlan, t, edge_rate, moving):
         updates = n_patch * int(np.prod(self.model.shape[1:])) * plan.n_steps
         code, program = self._program(plan.stepper, updates, plan.flux_axis, lift is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,6 +188,14 @@ class NumpyKernels:
     def finite(self, u: Micro) -> bool:
         """Whether every value is finite."""
         return bool(np.isfinite(u).all())
+
+    def describe(self, stepper: str, coupled: bool) -> list[str]:
+        """Nothing to tell: memory is that of the host."""
+        return []
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing to tell."""
+        return {}
 
     def _coupler(self, coupling):
         return lambda u, t: self.couple(coupling, u, t)

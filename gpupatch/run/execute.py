@@ -200,7 +200,7 @@ def describe(case: Case, parts: Parts, backend: str, reason: str) -> str:
         f"{100 * grid.fraction():.3g} % of space, about {memory / 1e6:.3g} MB",
         f"  backend {backend}, {scheme.problem.dtype}: {reason}",
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  {line}" for line in scheme.describe())])
 
 
 def _size(model) -> int:

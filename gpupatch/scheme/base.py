@@ -62,6 +62,20 @@ class PatchScheme:
         raise SchemeError(f"scheme {type(self).__name__} defines no batch of patches.")
 
     @property
+    def batches(self) -> list[Kernels]:
+        """The passes over each batch of patches."""
+        raise SchemeError(f"scheme {type(self).__name__} defines no batch of patches.")
+
+    def describe(self) -> list[str]:
+        """What the backend will do with the patches, in lines.
+
+        Raises:
+            BackendError: if the device cannot hold them.
+        """
+        coupled = self.kind == "coupled"
+        return [line for one in self.batches for line in one.describe(self.micro, coupled)]
+
+    @property
     def cells(self) -> int:
         """Interior sites of all patches of all members."""
         return sum(

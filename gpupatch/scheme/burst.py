@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gpupatch.arrays import Backend, Handle, Macro, Micro
+from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro
 from gpupatch.burst import EDGES, Burst, BurstPlan, slope_weights
 from gpupatch.errors import SchemeError
 from gpupatch.lifting import core_lifting, reconstruct
@@ -90,6 +90,11 @@ class BurstScheme(MeasuringScheme):
     def models(self) -> list[MicroModel]:
         """The one batch of patches."""
         return [self.model]
+
+    @property
+    def batches(self) -> list[Kernels]:
+        """The passes over the one batch."""
+        return [self.kernels]
 
     def averages(self, functions: Mapping[str, Function], t: float | None) -> Macro:
         """Core means of functions of position (and time), [member, field, *patch axes]."""

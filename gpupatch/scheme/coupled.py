@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Backend, Handle, Macro, Micro, Sparse
+from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro, Sparse
 from gpupatch.burst import Burst
 from gpupatch.coupling import BoundaryFill, Coupling
 from gpupatch.errors import NonFiniteError, SchemeError
@@ -89,6 +89,11 @@ class CoupledScheme(PatchScheme):
     def models(self) -> list[MicroModel]:
         """The one batch of patches."""
         return [self.model]
+
+    @property
+    def batches(self) -> list[Kernels]:
+        """The passes over the one batch."""
+        return [self.kernels]
 
     def initial(self, initial: Initial, t: float = 0.0) -> Handle:
         """A state sampled from functions of position.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gpupatch.arrays import Backend, Macro
+from gpupatch.arrays import Backend, Kernels, Macro
 from gpupatch.burst import Burst, BurstPlan, mean_weights
 from gpupatch.errors import SchemeError
 from gpupatch.lifting import (
@@ -84,6 +84,11 @@ class FluxScheme(MeasuringScheme):
     def models(self) -> list[MicroModel]:
         """One batch of face patches per axis."""
         return self._models
+
+    @property
+    def batches(self) -> list[Kernels]:
+        """The passes over the patches of every axis."""
+        return list(self.kernels)
 
     @property
     def burst_length(self) -> float:
