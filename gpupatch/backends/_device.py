@@ -183,21 +183,20 @@ def _cupy() -> ModuleType:
     try:
         import cupy  # type: ignore[import-not-found]
     except ImportError as error:
-        raise _refusal(
+        raise BackendError(
             f"CuPy cannot be imported ({error}); install `gpupatch[cuda13]` or `gpupatch[cuda12]`"
         ) from error
     found = f"CuPy {cupy.__version__} is there"
     driver = cupy.cuda.runtime.driverGetVersion()
     if driver == 0:
-        raise _refusal(f"{found}, but no NVIDIA driver: install one, or use `numba`")
+        raise BackendError(f"{found}, but no NVIDIA driver: install one, or use `numba`")
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        raise _refusal(f"{found} and driver {driver}, but no GPU can be used: {error}") from error
+        cause = " ".join(str(error).split())
+        raise BackendError(
+            f"{found} and driver {driver}, but no GPU can be used: {cause}"
+        ) from error
     if count == 0:
-        raise _refusal(f"{found} and driver {driver}, but no GPU is visible")
+        raise BackendError(f"{found} and driver {driver}, but no GPU is visible")
     return cupy
-
-
-def _refusal(reason: str) -> BackendError:
-    return BackendError("the backend `cuda` cannot run: " + " ".join(reason.split()))

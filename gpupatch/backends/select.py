@@ -27,7 +27,10 @@ def get_backend(name: str = "auto") -> tuple[Backend, str]:
     if name == "numba":
         return _numba(), "numba was asked for"
     if name == "cuda":
-        return _cuda(), "cuda was asked for"
+        try:
+            return _cuda(), "cuda was asked for"
+        except BackendError as error:
+            raise BackendError(f"the backend `cuda` cannot run: {error}.") from error
     if name != "auto":
         raise BackendError(f"there is no backend `{name}`. {suggestion(name, BACKENDS)}")
     try:
