@@ -11,8 +11,11 @@ struct Layout {
   int bytes;                // of one patch
 };
 
+// Teams of one warp run together, so that values can pass between lanes; those for which no patch is
+// left run along, but nothing that they do is kept.
 struct Patch {
   int64_t number;
+  bool live;
   T* w;
   double* field;
   double* sums;
@@ -36,7 +39,7 @@ __device__ void sample(double* out, int64_t n_patch, const Patch& patch, int at,
       part += observe.row_weights[row] * observe.line[column] * value;
     }
     add_up(patch.sums, part, team);
-    for (int k = team.rank; k < observe.n_out; k += TEAM)
+    for (int k = team.rank; patch.live && k < observe.n_out; k += TEAM)
       out[(k * n_patch + patch.number) * N_FIELD + f] +=
           observe.weights[step * observe.n_out + k] * patch.sums[0];
     team.sync();
@@ -61,23 +64,25 @@ __device__ void copy_edges(T* to, const T* from, const Edge& edge, const Team& t
 }
 
 // Put one patch into its row, and what its edges do beside it.
-__device__ void begin(T* w, double* whole, double* scratch, Edge& edge, const T* u, const Lift& lift,
-                      const T* speeds, int64_t patch, const Team& team) {
+__device__ void begin(const Patch& patch, double* whole, double* scratch, Edge& edge, const T* u,
+                      const Lift& lift, const T* speeds, const Team& team) {
+  T* w = patch.w;
+  const int64_t p = patch.number;
   if (lift.U) {
     double* to = SINGLE ? whole : reinterpret_cast<double*>(w);
     if (edge.mode == MOVING) {
-      lift_patch(to, scratch, lift.rate, lift, patch, TEAM, team);
+      lift_patch(to, scratch, lift.rate, lift, p, TEAM, team);
       for (int i = team.rank; i < edge.n_ring; i += TEAM) edge.speed[i] = T(to[edge.ring[i]]);
       team.sync();
     }
-    lift_patch(to, scratch, lift.U, lift, patch, TEAM, team);
+    lift_patch(to, scratch, lift.U, lift, p, TEAM, team);
     if (SINGLE)
       for (int i = team.rank; i < SIZE; i += TEAM) w[i] = T(0.0);
   } else {
-    for (int i = team.rank; i < SIZE; i += TEAM) w[i] = u[patch * SIZE + i];
+    for (int i = team.rank; i < SIZE; i += TEAM) w[i] = patch.live ? u[p * SIZE + i] : T(1.0);
     if (edge.mode == MOVING)
       for (int i = team.rank; i < edge.n_ring; i += TEAM)
-        edge.speed[i] = speeds[patch * SIZE + edge.ring[i]];
+        edge.speed[i] = speeds[p * SIZE + edge.ring[i]];
   }
   team.sync();
   if (edge.mode == MOVING)
@@ -107,8 +112,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) burst(
   constexpr int TEAMS = THREADS / TEAM;
   const Team team;
   const int which = threadIdx.x / TEAM;
-  const int64_t first = int64_t(blockIdx.x) * TEAMS + which;
-  unsigned char* mine = memory ? memory + first * layout.bytes : shared + which * layout.bytes;
+  const int64_t first = int64_t(blockIdx.x) * TEAMS;
+  unsigned char* mine =
+      memory ? memory + (first + which) * layout.bytes : shared + which * layout.bytes;
   T* w = reinterpret_cast<T*>(mine);
   double* whole = reinterpret_cast<double*>(mine + layout.whole);
   double* field = reinterpret_cast<double*>(mine + layout.field);
@@ -116,10 +122,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) burst(
   double* sums = reinterpret_cast<double*>(mine + layout.sums);
   edge.first = reinterpret_cast<T*>(mine + layout.first);
   edge.speed = reinterpret_cast<T*>(mine + layout.speed);
-  for (int64_t p = first; p < n_patch; p += int64_t(gridDim.x) * TEAMS) {
-    const Patch patch = {p, w, field, sums};
+  for (int64_t next = first; next < n_patch; next += int64_t(gridDim.x) * TEAMS) {
+    const bool live = next + which < n_patch;
+    const int64_t p = live ? next + which : n_patch - 1;
+    const Patch patch = {p, live, w, field, sums};
     const Given given = given_to(model, p, lift.U ? whole : base + p * (SINGLE ? SIZE : 0));
-    begin(w, whole, scratch, edge, u, lift, speeds, p, team);
+    begin(patch, whole, scratch, edge, u, lift, speeds, team);
     team.sync();
     spread(w, given, clock.t + clock.first * clock.dt, team);
     int turn = 0;
@@ -144,7 +152,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) burst(
         sample(out, n_patch, patch, turn * SIZE, done, given, observe,
                clock.t + (clock.first + done) * clock.dt, team);
     }
-    if (!lift.U)
+    if (!lift.U && live)
       for (int i = team.rank; i < SIZE; i += TEAM) u[p * SIZE + i] = w[turn * SIZE + i];
     team.sync();
   }

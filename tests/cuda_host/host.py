@@ -40,6 +40,7 @@ RUNTIME_FLAGS = {
     "portable": ("-DSHIM_UCONTEXT",),
 }
 LIBRARIES = {"asan": "libasan.so", "tsan": "libtsan.so"}
+MODE = "GPUPATCH_HOST_MODE"
 OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0",
     "UBSAN_OPTIONS": "print_stacktrace=0",
@@ -68,7 +69,8 @@ class HostDevice:
 
     Args:
         mode: "fast", "asan" (bounds) or "tsan" (races), which need a process that was started by
-            `run_python`, or "portable" (as "fast", without assembly).
+            `run_python`, or "portable" (as "fast", without assembly). When absent, the one for
+            which `run_python` started the process, else "fast".
         limits: what launches may ask for; small ones force the paths for large patches.
         seed: 0 runs threads and blocks in ascending order, any other number is the seed of a
             random order.
@@ -79,11 +81,11 @@ class HostDevice:
 
     def __init__(
         self,
-        mode: str = "fast",
+        mode: str | None = None,
         limits: Limits = LIMITS,
         seed: int = 0,
     ):
-        self.mode = mode
+        self.mode = mode or os.environ.get(MODE, "fast")
         self.limits = limits
         self.seed = seed
 
@@ -223,7 +225,7 @@ def run_python(mode: str, *arguments: str, halt: bool = True) -> subprocess.Comp
     """
     options = {name: f"{value}:halt_on_error={halt:d}" for name, value in OPTIONS.items()}
     path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
-    own = {"LD_PRELOAD": _preload(mode), "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    own = {"LD_PRELOAD": _preload(mode), "OMP_NUM_THREADS": "1", "PYTHONPATH": path, MODE: mode}
     return subprocess.run(
         [sys.executable, *arguments],
         env={**os.environ, **options, **own},
