@@ -4,7 +4,8 @@ import functools
 import os
 
 import pytest
-from cuda_host.host import HostDevice, why_not
+from cuda_host.fenced import FencedDevice
+from cuda_host.host import why_not
 
 from gpupatch.backends._cuda import CudaBackend
 from gpupatch.backends.select import get_backend
@@ -47,4 +48,4 @@ def _on_the_cpu() -> CudaBackend:
     reason = why_not("fast")
     if reason is not None:
         pytest.skip(reason)
-    return CudaBackend(HostDevice())
+    return CudaBackend(FencedDevice())
