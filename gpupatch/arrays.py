@@ -55,6 +55,18 @@ class Kernels(Protocol):
         """sum_k weight_k state_k, as a new state."""
         ...
 
+    def upload(self, U: Macro) -> Handle:
+        """Coarse values where the patches are, for bursts that start from them."""
+        ...
+
+    def download(self, U: Handle) -> Macro:
+        """Coarse values on the host."""
+        ...
+
+    def combine(self, terms: Sequence[tuple[float, Handle]]) -> Handle:
+        """sum_k weight_k U_k of coarse values, as new ones."""
+        ...
+
     def couple(
         self, coupling: Coupling, u: Handle, t: float, rate_over: float | None = None
     ) -> None:
@@ -104,7 +116,7 @@ class Kernels(Protocol):
         t: float,
         edge_rate: Macro | None = None,
     ) -> NDArray[np.float64]:
-        """The three acts in one pass: coarse values in, coarse samples out."""
+        """The three acts in one pass: coarse values in, coarse samples out, both in one place."""
         ...
 
     def restrict(self, restriction: Restriction, u: Handle) -> NDArray[np.float64]:

@@ -161,3 +161,30 @@ extern "C" __global__ void __launch_bounds__(THREADS) restrict_all(
     team.sync();
   }
 }
+
+// A linear combination of arrays of n entries each.
+struct Terms {
+  const void* array[8];
+  double weight[8];
+  int count;
+};
+
+template <class Real> __device__ void combine(Real* out, const Terms& terms, int64_t n) {
+  const int64_t step = int64_t(gridDim.x) * blockDim.x;
+  for (int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step) {
+    Real total = Real(0.0);
+#pragma unroll
+    for (int k = 0; k < 8; ++k)
+      if (k < terms.count)
+        total += Real(terms.weight[k]) * static_cast<const Real*>(terms.array[k])[i];
+    out[i] = total;
+  }
+}
+
+extern "C" __global__ void combine_states(T* out, Terms terms, int64_t n) {
+  combine(out, terms, n);
+}
+
+extern "C" __global__ void combine_coarse(double* out, Terms terms, int64_t n) {
+  combine(out, terms, n);
+}

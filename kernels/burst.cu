@@ -40,7 +40,7 @@ __device__ void sample(double* out, int64_t n_patch, const Patch& patch, int at,
     }
     add_up(patch.sums, part, team);
     for (int k = team.rank; patch.live && k < observe.n_out; k += TEAM)
-      out[(k * n_patch + patch.number) * N_FIELD + f] +=
+      out[(k * N_FIELD + f) * n_patch + patch.number] +=
           observe.weights[step * observe.n_out + k] * patch.sums[0];
     team.sync();
   }
@@ -104,7 +104,7 @@ __device__ void spread(T* w, const Given& given, double now, const Team& team) {
 }
 
 // u: states, [patch, field x sites], in place (unused with lifting); base: their base (float);
-// out: [out, patch, field], zero at the beginning; memory: of all teams, if the shared one is small.
+// out: [out, field, patch]; memory: of all teams, if the shared one is small.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) burst(
     T* u, const double* base, const T* speeds, double* out, unsigned char* memory, int64_t n_patch,
     Model model, Lift lift, Edge edge, Observe observe, Clock clock, Layout layout) {
@@ -127,6 +127,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) burst(
     const int64_t p = live ? next + which : n_patch - 1;
     const Patch patch = {p, live, w, field, sums};
     const Given given = given_to(model, p, lift.U ? whole : base + p * (SINGLE ? SIZE : 0));
+    for (int f = 0; f < N_FIELD; ++f)
+      for (int k = team.rank; live && k < observe.n_out; k += TEAM)
+        out[(k * N_FIELD + f) * n_patch + p] = 0.0;
     begin(patch, whole, scratch, edge, u, lift, speeds, team);
     team.sync();
     spread(w, given, clock.t + clock.first * clock.dt, team);

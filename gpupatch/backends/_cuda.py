@@ -13,7 +13,7 @@ from gpupatch.backends._cuda_batch import Batch
 from gpupatch.backends._cuda_coupled import CoupledSteps, Walls
 from gpupatch.backends._cuda_memory import MemoryPlan
 from gpupatch.backends._cuda_source import STATE, Program
-from gpupatch.backends._cuda_structs import CLOCK, LIFT, Struct, Tables, filled, layout
+from gpupatch.backends._cuda_structs import CLOCK, LIFT, TERMS, Struct, Tables, filled, layout
 from gpupatch.backends._device import Device, Module
 from gpupatch.burst import BurstPlan
 from gpupatch.coupling import Coupling
@@ -21,6 +21,9 @@ from gpupatch.lifting import Lifting
 from gpupatch.micro.model import MicroModel
 from gpupatch.micro.verify import verify
 from gpupatch.restriction import Restriction
+
+_TERMS = 8
+"""Terms of a linear combination that one launch adds up; see `Terms` in acts.cu."""
 
 FROZEN, MOVING, SAME_SLOPE = 0, 1, 2
 """What the edge sites of a patch do during a burst."""
@@ -78,12 +81,22 @@ class CudaKernels:
         return np.array(self.device.get(u))
 
     def axpy(self, terms: Sequence[tuple[float, Handle]]) -> Handle:
-        """sum_k weight_k state_k."""
-        (weight, first), *rest = terms
-        total = first * self.dtype.type(weight)
-        for weight, state in rest:
-            total += state * self.dtype.type(weight)
-        return total
+        """sum_k weight_k state_k, in one launch for every eight terms."""
+        return self._combined("combine_states", terms)
+
+    def upload(self, U: Macro) -> Handle:
+        """Coarse values on the device, where bursts take them from and leave them."""
+        if self.device.holds(U):
+            return U
+        return self.device.put(np.ascontiguousarray(U, dtype=np.float64))
+
+    def download(self, U: Handle) -> Macro:
+        """Coarse values on the host; waits for the device."""
+        return np.array(self.device.get(U)) if self.device.holds(U) else U
+
+    def combine(self, terms: Sequence[tuple[float, Handle]]) -> Handle:
+        """sum_k weight_k U_k of coarse values, in one launch for every eight terms."""
+        return self._combined("combine_coarse", terms)
 
     def couple(
         self, coupling: Coupling, u: Handle, t: float, rate_over: float | None = None
@@ -209,12 +222,13 @@ class CudaKernels:
             edge_rate: extended rates of change of the coarse values, for edges that move.
 
         Returns:
-            As `burst`.
+            As `burst`; on the device if `extended` is there.
         """
         tables = Tables(self.device)
         struct = tables.lift(lifting, extended, edge_rate)
         n = lifted(lifting, extended)
-        return self._burst(None, None, struct, n, plan, t, edge_rate is not None)
+        resident, moving = self.device.holds(extended), edge_rate is not None
+        return self._burst(None, None, struct, n, plan, t, moving, resident)
 
     def restrict(self, restriction: Restriction, u: Handle) -> NDArray[np.float64]:
         """Weighted means over the cores, [patch, field]."""
@@ -248,7 +262,9 @@ class CudaKernels:
         """Launches by kernel, replays among them counted once."""
         return {"launches": dict(self.batch.launched)}
 
-    def _burst(self, u, speeds, lift: Struct, n: int, plan: BurstPlan, t, moving: bool):
+    def _burst(
+        self, u, speeds, lift: Struct, n: int, plan: BurstPlan, t, moving: bool, resident=False
+    ):
         module, program = self.batch.program(plan.stepper, plan.flux_axis)
         tables = Tables(self.device)
         mode = MOVING if moving else SAME_SLOPE if plan.edge == "neumann" else FROZEN
@@ -267,12 +283,13 @@ class CudaKernels:
                 model = self.batch.fill(program, plan.dt, kept, first, count)
                 model["stream"] = plan.stream & 0xFFFFFFFF
             lift["first"] = first
-            out = self.device.xp.zeros((n_out, count, n_field))
+            out = self.device.xp.empty((n_out, n_field, count))
             self._launch_burst(
                 module, program, u, speeds, out, lift, edge, observe, clock, count, model, measures
             )
-            parts.append(self.device.get(out))
-        return np.concatenate(parts, axis=1)
+            parts.append(out if resident else self.device.get(out))
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+        return np.moveaxis(whole, 1, 2)
 
     def _launch_burst(
         self, module: Module, program: Program, u, speeds, out, lift: Struct, edge: Struct,
@@ -311,6 +328,16 @@ class CudaKernels:
         held["base"] = 8 * size * self.batch.single
         held["amplitudes"] = 8 * size * bool(self.model.rule.noise)
         return self.batch.memory(program, held)
+
+    def _combined(self, name: str, terms: Sequence[tuple[float, Handle]]) -> Handle:
+        first = terms[0][1]
+        out = self.device.xp.empty_like(first)
+        struct = filled(TERMS, count=min(len(terms), _TERMS))
+        for k, (weight, array) in enumerate(terms[:_TERMS]):
+            struct["array"][k], struct["weight"][k] = self.device.address(array), weight
+        self.batch.act(name, -(-first.size // 256), (out, struct, np.int64(first.size)))
+        rest = terms[_TERMS:]
+        return self._combined(name, [(1.0, out), *rest]) if rest else out
 
     def _rate(self, module: Module, program: Program, u, out, step: float, t: float) -> None:
         """`out` = step times the rate of u."""

@@ -22,7 +22,7 @@ STATE = -1
 """What bursts measure unless it is the flux along an axis, or the source."""
 
 KERNELS = ("burst", "rate_all", "begin_all", "pass_all", "kick_all", "tick", "end_all")
-ACTS = ("couple", "lift_all", "restrict_all")
+ACTS = ("couple", "lift_all", "restrict_all", "combine_states", "combine_coarse")
 
 _RESIDENT = 384
 """Threads that share a multiprocessor at least: 168 registers for each, which no kernel exceeds."""

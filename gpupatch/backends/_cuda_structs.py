@@ -66,6 +66,7 @@ CLOCK = _structure(t=_DOUBLE, dt=_DOUBLE, first=_LONG, count=_LONG)
 MOMENT = _structure(
     **_several(_DOUBLE, "t", "dt"), **_several(_LONG, "step", "first"), stream=np.uint32
 )
+TERMS = _structure(array=(_POINTER, 8), weight=(_DOUBLE, 8), count=_INT)
 LAYOUT = _structure(
     **_several(_INT, "whole", "field", "scratch", "sums", "first", "speed", "bytes")
 )
@@ -110,7 +111,10 @@ class Tables:
         self._kept: list = []
 
     def pointer(self, array, dtype=None) -> int:
-        """Where a copy of a host array lies on the device; 0 for an empty array."""
+        """Where an array of the device, or a copy of a host array, lies; 0 for an empty array."""
+        if self._device.holds(array):
+            self._kept.append(array)
+            return self._device.address(array)
         array = np.ascontiguousarray(array, dtype=dtype)
         if array.size == 0:
             return 0

@@ -81,6 +81,10 @@ class Device(Protocol):
         """Where an array begins."""
         ...
 
+    def holds(self, array) -> bool:
+        """Whether an array lies on the device and not on the host."""
+        ...
+
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """Make launches that are always the same cheap to repeat.
 
@@ -135,6 +139,10 @@ class CupyDevice:
     def address(self, array: DeviceArray) -> int:
         """Where an array begins in device memory."""
         return array.data.ptr
+
+    def holds(self, array) -> bool:
+        """Whether an array is one of CuPy."""
+        return isinstance(array, self.xp.ndarray)
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """Launches as a CUDA graph."""

@@ -66,6 +66,21 @@ class NumpyKernels:
             total += self.dtype.type(weight) * state
         return total
 
+    def upload(self, U: Macro) -> Macro:
+        """Coarse values as they are: patches are on the host."""
+        return U
+
+    def download(self, U: Macro) -> Macro:
+        """Coarse values as they are."""
+        return U
+
+    def combine(self, terms: Sequence[tuple[float, Macro]]) -> Macro:
+        """sum_k weight_k U_k of coarse values."""
+        total = np.zeros_like(terms[0][1])
+        for weight, U in terms:
+            total += weight * U
+        return total
+
     def couple(
         self, coupling: Coupling, u: Micro, t: float, rate_over: float | None = None
     ) -> None:

@@ -11,13 +11,13 @@ what was lifted returns the coarse values to round-off.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Macro, Micro
+from gpupatch.arrays import Handle, Macro, Micro
 from gpupatch.grid import Face, PatchGrid
 from gpupatch.stencil import SPECTRAL, check_order, need_patches
 
@@ -60,20 +60,29 @@ class Lifting:
     centres: tuple[NDArray[np.float64], ...]
     averages: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
 
-    def extended(self, U: Macro, t: float, rate: bool = False) -> Macro:
+    def extended(
+        self,
+        U: Macro,
+        t: float,
+        rate: bool = False,
+        place: Callable[[Macro], Handle] | None = None,
+    ) -> Macro:
         """Coarse values with the boundary values appended on non-periodic axes.
 
         Args:
             U: coarse values, [member, field, *patch axes].
             t: time at which boundary values are taken.
             rate: whether `U` is a rate of change, so that boundary values count as zero.
+            place: brings boundary values to where `U` is, if that is not the host.
 
         Returns:
             [member, field, *patch axes + 2 on non-periodic axes].
         """
         for axis, lifting in enumerate(self.axes):
             if lifting.extension is not None:
-                U = np.concatenate([U, self._ghosts(U, axis, t, rate)], axis=2 + axis)
+                ghosts = self._ghosts(U, axis, t, rate)
+                ghosts = ghosts if place is None else place(ghosts)
+                U = np.concatenate([U, ghosts], axis=2 + axis)
         return U
 
     def _ghosts(self, U: Macro, axis: int, t: float, rate: bool) -> Macro:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gpupatch.arrays import Backend, Kernels, Macro, Micro
+from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro
 from gpupatch.burst import TABLEAUX, VERLET, Burst, canonical_stepper
 from gpupatch.errors import NonFiniteError, SchemeError
 from gpupatch.micro import analysis
@@ -113,11 +113,15 @@ class PatchScheme:
         if model in self._fixed_dt:
             return self._fixed_dt[model]
         stability = None if self.micro == VERLET else TABLEAUX[self.micro].stability
-        extremes = self.problem.extremes(values)
+        extremes = self.problem.extremes(self.download(values))
         dt = analysis.stable_step(model, extremes, stability, self.micro, t)
         if self.problem.rule.linear and not self.problem.rule.time_dependent:
             self._fixed_dt[model] = dt
         return dt
+
+    def download(self, values: Handle) -> np.ndarray:
+        """Values on the host."""
+        return values
 
     def nonfinite(self, values: np.ndarray, t: float, n_members: int) -> NonFiniteError:
         """Describe where a state [patch, field, *sites] stopped being finite.
@@ -162,24 +166,36 @@ class MeasuringScheme(PatchScheme):
         """Coarse values after one burst, and the slope at its end."""
         raise SchemeError(f"scheme {type(self).__name__} runs no bursts.")
 
-    def copy(self, U: Macro) -> Macro:
+    def upload(self, U: Macro) -> Handle:
+        """Coarse values where the scheme keeps them: on the host."""
+        return U
+
+    def combine(self, terms: Sequence[tuple[float, Handle]]) -> Handle:
+        """The linear combination sum of weight * U, as new coarse values."""
+        total = np.zeros_like(terms[0][1])
+        for weight, U in terms:
+            total += weight * U
+        return total
+
+    def copy(self, U: Handle) -> Handle:
         """An independent copy of a state."""
         return U.copy()
 
-    def finite(self, U: Macro) -> bool:
+    def finite(self, U: Handle) -> bool:
         """Whether every coarse value is finite."""
         return bool(np.isfinite(U).all())
 
-    def locate_failure(self, U: Macro, t: float) -> NonFiniteError:
+    def locate_failure(self, U: Handle, t: float) -> NonFiniteError:
         """Where the state stopped being finite."""
-        flat = np.moveaxis(U, 1, -1).reshape(-1, U.shape[1])
+        values = self.download(U)
+        flat = np.moveaxis(values, 1, -1).reshape(-1, values.shape[1])
         return self.nonfinite(flat, t, self.n_members)
 
-    def coarse(self, U: Macro) -> Macro:
-        """Coarse values, which are the state."""
-        return U
+    def coarse(self, U: Handle) -> Macro:
+        """Coarse values, which are the state, on the host."""
+        return self.download(U)
 
-    def initial(self, initial: Initial, t: float = 0.0) -> Macro:
+    def initial(self, initial: Initial, t: float = 0.0) -> Handle:
         """Coarse values of functions of position through the functional of the scheme.
 
         Args:
@@ -190,7 +206,7 @@ class MeasuringScheme(PatchScheme):
             [member, field, *patch axes].
         """
         members = self.problem.initial_of_members(initial)
-        return np.stack([self.averages(one, None)[m] for m, one in enumerate(members)])
+        return self.upload(np.stack([self.averages(one, None)[m] for m, one in enumerate(members)]))
 
     def exact(self, functions: Mapping[str, Function], t: float) -> Macro:
         """Functions of position and time through the functional of the scheme."""
@@ -228,7 +244,7 @@ class MeasuringScheme(PatchScheme):
             axis=tuple(a for a in range(model.coefficients.ndim) if a != 1)
         )
         averaged = _with_coefficients(model, mean)
-        extremes = self.problem.extremes(values)
+        extremes = self.problem.extremes(self.download(values))
         D = analysis.diffusivity(averaged, extremes, t)
         wave = analysis.signal_speed(averaged, extremes, t) if D <= 0 else 0.0
         buffer = min(grid.buffer_width)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -85,6 +85,7 @@ class BurstScheme(MeasuringScheme):
         self._last_slope: Macro | None = None
         self._prior: Handle | None = None
         self._propagated: dict = {}
+        self._resident = lift == "polynomial" and method == "steps"
 
     @property
     def models(self) -> list[MicroModel]:
@@ -96,6 +97,18 @@ class BurstScheme(MeasuringScheme):
         """The passes over the one batch."""
         return [self.kernels]
 
+    def upload(self, U: Macro) -> Handle:
+        """Coarse values beside the patches, unless details of the patches are kept on the host."""
+        return self.kernels.upload(U) if self._resident else U
+
+    def download(self, values: Handle) -> np.ndarray:
+        """Values on the host."""
+        return self.kernels.download(values)
+
+    def combine(self, terms: Sequence[tuple[float, Handle]]) -> Handle:
+        """The linear combination sum of weight * U, as new coarse values."""
+        return self.kernels.combine(terms) if self._resident else super().combine(terms)
+
     def averages(self, functions: Mapping[str, Function], t: float | None) -> Macro:
         """Core means of functions of position (and time), [member, field, *patch axes]."""
         u = self.problem.sample(functions, t, self.n_members)
@@ -103,21 +116,21 @@ class BurstScheme(MeasuringScheme):
 
     def fields(self, U: Macro, t: float) -> Micro:
         """The lifted sites of all patches, [patch, field, *sites]."""
-        return reconstruct(self.lifting, self.lifting.extended(U, t))
+        return reconstruct(self.lifting, self.lifting.extended(self.download(U), t))
 
-    def slope(self, t: float, U: Macro) -> Macro:
+    def slope(self, t: float, U: Handle) -> Handle:
         """dU/dt at the base time, from one burst.
 
         Args:
             t: base time.
-            U: coarse values, [member, field, *patch axes].
+            U: coarse values, [member, field, *patch axes], on the host or as `upload` gave them.
 
         Returns:
             Same shape as `U`, in units of U per time.
         """
         return self._run(t, U)[0]
 
-    def burst(self, t: float, U: Macro) -> tuple[Macro, Macro]:
+    def burst(self, t: float, U: Handle) -> tuple[Handle, Handle]:
         """Coarse values after one burst, and the slope at its end.
 
         Args:
@@ -135,8 +148,8 @@ class BurstScheme(MeasuringScheme):
         """Model time of one burst."""
         return self.burst_spec.length
 
-    def _run(self, t: float, U: Macro) -> list[Macro]:
-        extended = self.lifting.extended(U, t)
+    def _run(self, t: float, U: Handle) -> list[Handle]:
+        extended = self._extended(U, t)
         if not self._healing_checked:
             self.check_healing(self.model, self.kernels, U, t)
             self._healing_checked = True
@@ -152,6 +165,9 @@ class BurstScheme(MeasuringScheme):
         results = [coarse_shape(self.problem, self.n_members, column) for column in out]
         self._last_slope = results[0]
         return results
+
+    def _extended(self, U: Handle, t: float, rate: bool = False) -> Handle:
+        return self.lifting.extended(self.upload(U), t, rate, self.upload)
 
     def _plan(self, n_steps: int, dt: float) -> BurstPlan:
         slope = slope_weights(self.burst_spec, n_steps, dt)
@@ -172,7 +188,7 @@ class BurstScheme(MeasuringScheme):
         if not self.edge_rate:
             return None
         known = np.zeros_like(U) if self._last_slope is None else self._last_slope
-        return self.lifting.extended(known, t, rate=True)
+        return self._extended(known, t, rate=True)
 
     @functools.cached_property
     def _taper(self) -> np.ndarray:

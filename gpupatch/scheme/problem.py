@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Macro, Micro
+from gpupatch.arrays import Handle, Micro
 from gpupatch.errors import SchemeError, suggestion
 from gpupatch.grid import PatchGrid
 from gpupatch.micro.coefficients import Cell, CoefficientLike, Places, as_coefficient
@@ -239,8 +239,12 @@ def call(
     return np.asarray(function(*x) if t is None else function(*x, t), dtype=float)
 
 
-def coarse_shape(problem: Problem, n_members: int, values: NDArray[np.float64]) -> Macro:
-    """[..., field] values of all patches of all members as [member, field, *patch axes]."""
+def coarse_shape(problem: Problem, n_members: int, values: Handle) -> Handle:
+    """[..., field] values of all patches of all members as [member, field, *patch axes].
+
+    The values may lie on a device; they are copied only where their order in memory changes.
+    """
     patches = problem.grid.patches
     shaped = values.reshape(n_members, *patches, values.shape[-1])
-    return np.ascontiguousarray(np.moveaxis(shaped, -1, 1))
+    moved = np.moveaxis(shaped, -1, 1)
+    return moved if moved.flags.c_contiguous else moved.copy()

@@ -20,7 +20,7 @@ DEFAULT_STEPS = 24
 
 
 class MeasuredSystem:
-    """Coarse values on the host, slopes from bursts: the `burst` and `flux` schemes."""
+    """Coarse values and their slopes from bursts: the `burst` and `flux` schemes."""
 
     def __init__(self, scheme: MeasuringScheme):
         self.scheme = scheme
@@ -38,7 +38,9 @@ class MeasuredSystem:
     def slope(self, t: float, U: Macro) -> Macro:
         """The healed slope, averaged over replicas of the burst."""
         n = self.scheme.burst_spec.replicas if self.scheme.problem.rule.noise else 1
-        return sum(self.scheme.slope(t, U) for _ in range(n)) / n  # type: ignore[return-value]
+        if n == 1:
+            return self.scheme.slope(t, U)
+        return self.scheme.combine([(1 / n, self.scheme.slope(t, U)) for _ in range(n)])
 
     def burst(self, t: float, U: Macro) -> tuple[Macro, Macro]:
         """Coarse values after one burst, and the slope at its end."""
@@ -56,24 +58,21 @@ class MeasuredSystem:
             "`adaptive`, or a `step` well above the length of a burst."
         )
 
-    def axpy(self, terms: Sequence[tuple[float, Macro]]) -> Macro:
+    def axpy(self, terms: Sequence[tuple[float, Handle]]) -> Handle:
         """The linear combination sum of weight * U."""
-        total = np.zeros_like(terms[0][1])
-        for weight, U in terms:
-            total += weight * U
-        return total
+        return self.scheme.combine(terms)
 
-    def error_norm(self, error: Macro, U: Macro, tolerance: float) -> float:
+    def error_norm(self, error: Handle, U: Handle, tolerance: float) -> float:
         """Largest |error| / (tolerance (1 + |U|))."""
         return float((np.abs(error) / (tolerance * (1 + np.abs(U)))).max())
 
-    def unpack(self, U: Macro) -> np.ndarray:
-        """The coarse values themselves."""
-        return U
+    def unpack(self, U: Handle) -> np.ndarray:
+        """The coarse values on the host."""
+        return self.scheme.download(U)
 
-    def pack(self, values: np.ndarray) -> Macro:
-        """The coarse values themselves."""
-        return values
+    def pack(self, values: np.ndarray) -> Handle:
+        """The coarse values where the scheme keeps them."""
+        return self.scheme.upload(values)
 
 
 class CoupledSystem:

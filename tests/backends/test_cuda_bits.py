@@ -44,9 +44,9 @@ def test_increments_have_the_bits_of_the_lowered_expressions(host, candidate):
     kernels = host.load(given.model, "float64")
     module, program = kernels.batch.program("euler", STATE)
     u = kernels.pack(given.u)
-    out = np.full_like(u, np.nan)
+    out = host.device.put(np.full(u.shape, np.nan))
     kernels._rate(module, program, u, out, STEP_LENGTH, NOW)
     inside = given.model.inside
     for field, expected in enumerate(lowered_increments(given, program)):
-        found = out[(slice(None), field, *inside)]
+        found = host.device.get(out)[(slice(None), field, *inside)]
         np.testing.assert_array_equal(found, np.broadcast_to(expected, found.shape))

@@ -59,6 +59,20 @@ class FencedDevice(HostDevice):
             raise TypeError(f"{type(array).__name__} is no array of the device")
         return np.array(array.view(np.ndarray))
 
+    def address(self, array):
+        """Where an array begins.
+
+        Raises:
+            TypeError: if it is an array of the host.
+        """
+        if not isinstance(array, Fenced):
+            raise TypeError(f"{type(array).__name__} is no array of the device")
+        return super().address(array)
+
+    def holds(self, array):
+        """Whether an array is behind the fence."""
+        return isinstance(array, Fenced)
+
     def compile(self, source, names):
         """As `HostDevice.compile`, for fenced arrays."""
         module = super().compile(source, names)

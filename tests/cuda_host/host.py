@@ -118,6 +118,10 @@ class HostDevice:
         """Where the elements of an array begin."""
         return array.ctypes.data
 
+    def holds(self, array) -> bool:
+        """No: its arrays are those of the host."""
+        return False
+
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """The launches themselves: the CPU has nothing to gain from recording them."""
         return work

@@ -143,9 +143,17 @@ def test_missing_and_stray_coefficients_are_refused_by_name():
 
 def test_patches_share_a_medium_that_repeats_and_hold_their_own_where_it_does_not():
     assert (
-        len(conduction(coefficients={"kappa": [1.0, 2.0, 3.0, 4.0, 5.0]}).model(phases=(1,)).coefficients) == 1
+        len(
+            conduction(coefficients={"kappa": [1.0, 2.0, 3.0, 4.0, 5.0]})
+            .model(phases=(1,))
+            .coefficients
+        )
+        == 1
     )
-    assert len(conduction(coefficients={"kappa": lambda x: 1 + x}).model(phases=(1,)).coefficients) == 5
+    assert (
+        len(conduction(coefficients={"kappa": lambda x: 1 + x}).model(phases=(1,)).coefficients)
+        == 5
+    )
 
 
 @pytest.mark.parametrize(

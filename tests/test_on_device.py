@@ -1,0 +1,53 @@
+"""Whole runs whose patches live on a device, with its kernels run on the CPU."""
+
+import numpy as np
+import pytest
+
+from gpupatch.backends._cuda import CudaKernels
+from gpupatch.backends._numpy import NumpyBackend
+from gpupatch.files.case import load_case
+from gpupatch.run.build import build
+from gpupatch.simulation import simulate
+
+RUNS = {
+    "steps of a coupled field": ("burgers", ["time.end=0.02", "grid.patches=[16]"]),
+    "leaps of a coupled field": (
+        "heat1d",
+        ["time.end=0.05", "time.projection='rk2'", "time.step=0.025"],
+    ),
+    "leaps between walls": ("rod", ["time.end=0.02"]),
+    "adaptive leaps": ("rod", ["time.end=0.02", "time.projection='adaptive'"]),
+    "leaps in single precision": ("rod", ["time.end=0.02", "run.dtype='float32'"]),
+    "kept details of the patches": ("rod", ["time.end=0.01", "scheme.lift='projection'"]),
+    "two fields": ("gray_scott", ["time.end=2", "grid.patches=[8, 8]"]),
+}
+
+
+def run(name, overrides, backend):
+    case = load_case(name, [*overrides, "time.save=2"])
+    parts = build(case, backend)
+    solution = simulate(
+        parts.scheme, parts.initial, case.time.end, save=2, projection=parts.projection
+    )
+    return solution, parts.scheme
+
+
+@pytest.mark.parametrize("label", RUNS)
+def test_a_run_on_a_device_is_that_of_the_reference(host, label):
+    name, overrides = RUNS[label]
+    found, _ = run(name, overrides, host)
+    expected, _ = run(name, overrides, NumpyBackend())
+    tolerance = 1e-5 if "single" in label else 1e-10
+    for a, b in zip(found.coarse, expected.coarse, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * np.abs(b).max())
+    assert found.report["status"] == "finished"
+    assert found.report["device"][0]["launches"]
+
+
+def test_an_euler_leap_takes_two_launches(host):
+    overrides = ["time.projection='euler'", "time.step=0.001", "time.end=0.01"]
+    solution, scheme = run("rod", overrides, host)
+    leaps = solution.report["leaps"]["leaps"]
+    kernels = scheme.kernels
+    assert isinstance(kernels, CudaKernels)
+    assert kernels.batch.launched == {"burst": leaps, "combine_coarse": leaps}
