@@ -41,7 +41,12 @@ class Kernels(Protocol):
     """The vectorised passes over one batch of patches on one device.
 
     States are handles: only `pack` and `unpack` know what they are.
+
+    Attributes:
+        lookahead: leaps of coarse values after which it is worth waiting for the device.
     """
+
+    lookahead: int
 
     def pack(self, u: Micro) -> Handle:
         """Move a state to the device."""

@@ -27,6 +27,9 @@ Scheme = CoupledScheme | BurstScheme | FluxScheme
 Recorder = Callable[[float, Macro, Micro | None, Macro | None], None]
 
 FINISHED, INTERRUPTED, TERMINATED, NON_FINITE = "finished", "interrupted", "terminated", "nonfinite"
+_LOOK_SECONDS = 0.25
+"""Wall time after which it is looked whether the states of a device are finite."""
+
 _BLOCK_SECONDS = 0.2
 """Micro-steps are taken in blocks of about this long between checks."""
 _FIXED_BLOCK = 256
@@ -233,6 +236,9 @@ class _Run:
         self.exact: list[Macro] = []
         self.seconds = {"simulate": 0.0, "restrict_and_save": 0.0}
         self.last: tuple[float, Any] = (float("-inf"), None)
+        self.unseen: list[tuple[float, Any]] = []
+        self.looked = time.perf_counter()
+        self.looks = 0
         self.system: Any = None
         self.history = History()
         self.integrator: Callable = lambda *_: None
@@ -293,9 +299,10 @@ class _Run:
         self.last = (t, self.scheme.copy(state))
 
     def _after_leap(self, t: float, state) -> None:
-        if not self.scheme.finite(state):
-            raise self.scheme.locate_failure(state, t)
-        self.keep_good(t, state)
+        self.unseen.append((t, self.scheme.copy(state)))
+        waited = time.perf_counter() - self.looked
+        if self.callbacks or len(self.unseen) >= self.scheme.lookahead or waited > _LOOK_SECONDS:
+            self._look()
         if self.callbacks:
             coarse = self.scheme.coarse(state)
             self.host_reads += 1
@@ -303,10 +310,32 @@ class _Run:
                 callback(t, coarse)
         if self.progress is not None:
             self.progress(t, self.scheme.cell_updates)
+        if self.interrupts.status is not None:
+            self._look()
         self.interrupts.check()
+
+    def _look(self) -> None:
+        """Look at the states since the last look: the newest tells whether all are finite.
+
+        Raises:
+            NonFiniteError: where the first of them is not.
+        """
+        states, self.unseen = self.unseen, []
+        self.looked = time.perf_counter()
+        if not states:
+            return
+        self.looks += 1
+        if self.scheme.finite(states[-1][1]):
+            self.last = states[-1]
+            return
+        for t, state in states:
+            if not self.scheme.finite(state):
+                raise self.scheme.locate_failure(state, t)
+            self.last = t, state
 
     def save(self, t: float, state) -> None:
         """Keep one saved time."""
+        self._look()
         began = time.perf_counter()
         self.host_reads += 1
         coarse = self.scheme.coarse(state)
@@ -332,6 +361,7 @@ class _Run:
     def save_last(self) -> None:
         """Keep the last good state of a run that ends early, if it is later than the last save."""
         if self.last[0] > self.times[-1]:
+            self.unseen = []
             self.save(*self.last)
 
     def layout(self, attrs: dict[str, Any]) -> Layout:
@@ -365,6 +395,7 @@ class _Run:
             "fraction_of_space": grid.fraction(),
             "fraction_of_time": simulated / reached if reached > 0 else 0.0,
             "host_reads": self.host_reads,
+            "finiteness_checks": self.looks,
             "functional": scheme.functional,
             "norm": "max",
         }

@@ -7,7 +7,7 @@ from gpupatch.backends._cuda import CudaKernels
 from gpupatch.backends._numpy import NumpyBackend
 from gpupatch.files.case import load_case
 from gpupatch.run.build import build
-from gpupatch.simulation import simulate
+from gpupatch.simulation import NON_FINITE, simulate
 
 RUNS = {
     "steps of a coupled field": ("burgers", ["time.end=0.02", "grid.patches=[16]"]),
@@ -51,3 +51,22 @@ def test_an_euler_leap_takes_two_launches(host):
     kernels = scheme.kernels
     assert isinstance(kernels, CudaKernels)
     assert kernels.batch.launched == {"burst": leaps, "combine_coarse": leaps}
+
+
+def test_a_device_is_waited_for_at_saves_and_after_many_leaps_only(host):
+    overrides = ["time.projection='euler'", "time.step=0.0005", "time.end=0.04"]
+    solution, _ = run("rod", overrides, host)
+    leaps = solution.report["leaps"]["leaps"]
+    assert leaps == 80
+    assert solution.report["finiteness_checks"] <= 1 + leaps // CudaKernels.lookahead
+    assert solution.report["host_reads"] == 2
+
+
+def test_a_failure_between_two_looks_is_found_where_it_happened(host):
+    """Euler's method on leaps of 15 times the stable length, far from the next look."""
+    overrides = ["time.projection='euler'", "time.step=0.07", "time.end=70.0"]
+    found, _ = run("rod", overrides, host)
+    expected, _ = run("rod", overrides, NumpyBackend())
+    assert found.report["status"] == expected.report["status"] == NON_FINITE
+    assert found.report["failure"] == expected.report["failure"]
+    assert found.times[-1] == expected.times[-1]

@@ -60,6 +60,8 @@ class CudaKernels:
     In float32 a state is held as u = base + v, as in the other backends.
     """
 
+    lookahead = 32
+
     def __init__(self, model: MicroModel, dtype: str, device: Device):
         verify(model.rule, dtype)
         self.model, self.device = model, device

@@ -71,6 +71,8 @@ class NumbaKernels:
     every term carries v.
     """
 
+    lookahead = 1
+
     def __init__(self, model: MicroModel, dtype: str):
         verify(model.rule, dtype)
         self.model = model

@@ -43,6 +43,8 @@ class NumpyKernels:
     rounded once.
     """
 
+    lookahead = 1
+
     def __init__(self, model: MicroModel, dtype: str):
         self.model = model
         self.dtype = np.dtype(dtype)

@@ -32,10 +32,13 @@ class PatchScheme:
         dt: micro time step given by the user, or None.
         micro_steps: micro-steps taken so far by one patch.
         micro_time: model time simulated so far by one patch.
+        lookahead: leaps after which it is worth waiting for the device, to see whether their states
+            are finite.
     """
 
     kind: str
     functional: str
+    lookahead: int = 1
 
     def __init__(self, problem: Problem, backend: Backend, micro: str, dt: float | None):
         self.problem, self.backend = problem, backend

@@ -86,6 +86,7 @@ class BurstScheme(MeasuringScheme):
         self._prior: Handle | None = None
         self._propagated: dict = {}
         self._resident = lift == "polynomial" and method == "steps"
+        self.lookahead = self.kernels.lookahead if self._resident else 1
 
     @property
     def models(self) -> list[MicroModel]:
