@@ -1,22 +1,20 @@
 """What one lane of a tile computes in one step, operation by operation.
 
 A lane keeps the state of a box of cells in registers; values around the box come from the lanes
-beside it. New values replace old ones in place: whatever reads the old value of a cell is computed
-before the cell is overwritten, so that nothing has to be moved between registers.
+beside it, or are edges that no lane computes.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import NamedTuple
 
 from gpupatch.backends._cuda_cells import WARP, Kind, Known, cell_name
-from gpupatch.backends._cuda_nodes import Group, Place, Program, Ref, moved
+from gpupatch.backends._cuda_nodes import Group, Node, Place, Ref, moved
 
 ADD, MULTIPLY, FMA = "add", "multiply", "fma"
 SHUFFLE, SHARED, CHOICE, FUNCTION = "shuffle", "shared", "choice", "function"
-"""Kinds of operations: arithmetic; a value taken from another lane of the warp, or written to or
-read from shared memory; one of two values; a function or a quotient."""
+"""Kinds of operations: arithmetic; a value taken from another lane of the warp, or through shared
+memory; one of two values; a function or a quotient."""
 
 
 class Operation(NamedTuple):
@@ -25,7 +23,7 @@ class Operation(NamedTuple):
     Attributes:
         text: its source.
         reads: names of the operations, cells and constants in it.
-        kind: what it is counted as, or "" if it does not depend on the cell.
+        kind: what it is counted as, or "" if it is the same for all cells.
     """
 
     text: str
@@ -37,149 +35,130 @@ class Lane:
     """The operations of one lane.
 
     Args:
-        program: what is computed at a site.
-        known: what is defined before the steps; definitions are added.
+        known: what is computed at a site, and defined before the steps; definitions are added.
         single: whether the increment of a frozen base is added to every cell.
-        moving: whether edge sites move by what the row `to` holds for them.
+        moving: whether edges move; what they gain in a step then lies in the row `to`, which is
+            zero elsewhere.
+        masks_factors: whether cells are frozen by factors, of which there is one more for every
+            kind of cell, or by one more multiplication of the whole increment.
+        lean: whether what edges gain is read in every step rather than kept in registers.
 
     Attributes:
         before: definitions before the steps that depend on `moving`.
-        edges: variables that hold edge sites outside of all cells, and where they are read.
-        lines: the operations of one step, in order.
-        count: how many operations of each kind there are.
-        exchanged: values per lane that a team of several warps exchanges through shared memory.
+        operations: by name.
+        targets: the new values of all fields, by cell.
+        edges: (field, place) of the variables that hold edges outside of all cells.
+        exchanged: operations that read what another lane has left in shared memory.
     """
 
-    def __init__(self, program: Program, known: Known, single: bool, moving: bool):
-        self.program, self.known, self.tile = program, known, known.tile
-        self.single, self.moving = single, moving
+    def __init__(
+        self, known: Known, single: bool, moving: bool, masks_factors: bool, lean: bool = False
+    ):
+        self.program, self.known, self.tile = known.program, known, known.tile
+        self.single, self.moving, self.lean = single, moving, lean
+        self.masks_factors = masks_factors and not self.program.unsafe
         self.before: list[str] = []
+        self.operations: dict[str, Operation] = {}
+        self.targets: dict[Place, list[str]] = {}
         self.edges: dict[str, tuple[int, Place]] = {}
-        self.lines: list[str] = []
-        self.count: Counter[str] = Counter()
         self.exchanged: list[str] = []
-        self._uses = program.uses()
-        self._operations: dict[str, Operation] = {}
-        self._order: list[str] = []
-        self._schedule(self._targets())
-
-    def registers(self) -> int:
-        """Values that are alive at the same time at most, as the operations are ordered."""
-        cells = {cell_name("u", f, c) for c in self.tile.box for f in range(self._n_field)}
-        last = {}
-        for k, name in enumerate(self._order):
-            last |= dict.fromkeys(self._operations[name].reads, k)
-        constants = last.keys() - self._operations.keys() - cells - self.edges.keys()
-        alive = most = 0
-        ends = Counter(last[name] for name in self._order if name in last)
-        for k, name in enumerate(self._order):
-            alive += name in last
-            most = max(most, alive)
-            alive -= ends[k]
-        return len(cells) + len(self.edges) * (1 + self.moving) + len(constants) + most
+        self._uses = self.program.uses()
+        self._everywhere: Kind = (0,) * len(self.tile.cells)
+        for cell in self.tile.box:
+            kind = known.kind(cell)
+            if kind is not None:
+                self.targets[cell] = [self._update(f, cell, kind) for f in range(self.n_field)]
+            elif moving:
+                self.targets[cell] = [self._drift("u", f, cell) for f in range(self.n_field)]
+        self.drifts = {
+            name: self._drift("g", f, at) for name, (f, at) in self.edges.items() if moving
+        }
 
     @property
-    def _n_field(self) -> int:
+    def n_field(self) -> int:
+        """Fields of the rule."""
         return len(self.program.updates)
 
-    def _targets(self) -> dict[Place, list[str]]:
-        targets = {}
-        for cell in self.tile.box:
-            kind = self.known.kind(cell)
-            if kind is not None:
-                targets[cell] = [self._update(f, cell, kind) for f in range(self._n_field)]
-            elif self.moving:
-                targets[cell] = [self._drift("u", f, cell) for f in range(self._n_field)]
-        return targets
-
-    def _schedule(self, targets: dict[Place, list[str]]) -> None:
-        readers: dict[str, list[str]] = {}
-        for name, operation in self._operations.items():
-            for read in operation.reads:
-                readers.setdefault(read, []).append(name)
-        for k, name in enumerate(self.exchanged):
-            source = self._operations[name].reads[0]
-            self._emit(source)
-            self.lines.append(f"around[step % 2][{k}][team.rank] = {source};")
-            self.count[SHARED] += 1
-        if self.exchanged:
-            self.lines.append("team.sync();")
-        for name in [n for n, o in self._operations.items() if o.kind in (SHUFFLE, SHARED)]:
-            self._emit(name)
-        for cell, names in targets.items():
-            for f in range(len(names)):
-                for reader in readers.get(cell_name("u", f, cell), []):
-                    self._emit(reader)
-            for name in names:
-                self._emit(name)
-            self.lines += [f"{cell_name('u', f, cell)} = {n};" for f, n in enumerate(names)]
-        for edge, (f, at) in self.edges.items() if self.moving else ():
-            speed = self._define(cell_name("e", f, at), self.known.site("to", f, at))
-            self.count[ADD] += 1
-            self.lines.append(f"{edge} = {edge} + {speed};")
-
-    def _emit(self, name: str) -> None:
-        operation = self._operations.get(name)
-        if operation is None or name in self._order:
-            return
-        for read in operation.reads:
-            self._emit(read)
-        self._order.append(name)
-        self.count[operation.kind] += 1
-        self.lines.append(f"const T {name} = {operation.text};")
-
     def _operation(self, name: str, kind: str, text: str, *reads: str) -> str:
-        if name not in self._operations:
-            self._operations[name] = Operation(text.format(*reads), reads, kind)
+        if name not in self.operations:
+            self.operations[name] = Operation(text.format(*reads), reads, kind)
         return name
+
+    def _plus(self, name: str, a: str, b: str, total: str, sign: str = "") -> str:
+        """A sum so far, which may be empty, and a product."""
+        if not total:
+            return self._operation(name, MULTIPLY, f"{sign}{{0}} * {{1}}", a, b)
+        return self._operation(name, FMA, f"fma({sign}{{0}}, {{1}}, {{2}})", a, b, total)
 
     def _update(self, f: int, cell: Place, kind: Kind) -> str:
         """The new value of a field at a cell."""
-        update, old, name = (
-            self.program.updates[f],
-            cell_name("u", f, cell),
-            cell_name("n", f, cell),
-        )
-        chosen = any(kind) and self.program.unsafe
-        mask = (0,) * len(kind) if chosen else kind
-        added, total = self._added(f, cell, kind), old
+        update, name = self.program.updates[f], cell_name("n", f, cell)
+        if any(kind) and not self.masks_factors:
+            return self._masked(f, cell, kind)
+        total, gained = cell_name("u", f, cell), self._gained(f, cell, kind)
+        if update.constant and not self._combined(kind):
+            gained.insert(0, self.known.factor(update.constant, cell, kind))
         if update.change:
-            factor = self.known.factor(update.change, cell, mask, one=True)
-            if added:
-                text = "fma({0}, {1}, {2})"
-                total = self._operation(f"{name}_0", FMA, text, factor, old, added)
-            else:
-                total = self._operation(f"{name}_0", MULTIPLY, "{0} * {1}", factor, old)
-        elif added:
-            total = self._operation(f"{name}_0", ADD, "{0} + {1}", old, added)
+            factor = self.known.factor(update.change, cell, kind, one=True)
+            total = self._plus(f"{name}_0", factor, total, gained.pop(0) if gained else "")
+        for k, gain in enumerate(gained):
+            total = self._operation(f"{name}_gain{k}", ADD, "{0} + {1}", total, gain)
         for k, group in enumerate(update.groups):
-            total = self._term(group, total, f"{name}_{k + 1}", cell, mask)
-        if chosen:
-            reads = [self.known.live(kind), total, old, *([added] if added else [])]
-            text = "{0} ? {1} : {2} + {3}" if added else "{0} ? {1} : {2}"
-            total = self._operation(f"{name}_live", CHOICE, text, *reads)
+            total = self._term(group, total, f"{name}_{k + 1}", cell, kind)
         return total
+
+    def _masked(self, f: int, cell: Place, kind: Kind) -> str:
+        """The new value of a cell that is frozen in some lanes, where its increment is dropped."""
+        update, old = self.program.updates[f], cell_name("u", f, cell)
+        name, total = cell_name("n", f, cell), ""
+        if update.constant and not self._combined(kind):
+            total = self.known.factor(update.constant, cell, self._everywhere)
+        if update.change:
+            factor = self.known.factor(update.change, cell, self._everywhere)
+            total = self._plus(f"{name}_0", factor, old, total)
+        for k, group in enumerate(update.groups):
+            total = self._term(group, total, f"{name}_{k + 1}", cell, self._everywhere)
+        for k, gain in enumerate(self._gained(f, cell, kind)):
+            old = self._operation(f"{name}_gain{k}", ADD, "{0} + {1}", old, gain)
+        if not total:
+            return old
+        if not self.program.unsafe:
+            return self._plus(f"{name}_new", self.known.mask(kind), total, old)
+        total = self._operation(f"{name}_new", ADD, "{0} + {1}", old, total)
+        live = self.known.live(kind)
+        return self._operation(f"{name}_live", CHOICE, "{0} ? {1} : {2}", live, total, old)
+
+    def _combined(self, kind: Kind) -> bool:
+        """Whether the constant of an update is added together with what else a cell gains."""
+        return self.single or (self.moving and any(kind) and not self.lean)
+
+    def _gained(self, f: int, cell: Place, kind: Kind) -> list[str]:
+        """What a cell gains in every step whatever the state: from the base, or as an edge."""
+        drifts = self.moving and any(kind)
+        if not self._combined(kind):
+            return [self._speed(f, cell)] if drifts else []
+        constant, terms = self.program.updates[f].constant, []
+        if constant:
+            terms.append(self.known.factor(constant, cell, kind))
+        if self.single:
+            live, base = self.known.live(kind), self.known.site("w", f, cell, "BASE + SIZE + ")
+            terms.append(f"({live} ? {base} : T(0.0))" if live else base)
+        if drifts:
+            terms.append(self.known.site("to", f, cell))
+        return [self._define(cell_name("e", f, cell), " + ".join(terms))]
 
     def _drift(self, kind: str, f: int, at: Place) -> str:
         """The new value of an edge that moves."""
-        speed = self._define(cell_name("e", f, at), self.known.site("to", f, at))
-        return self._operation(
-            cell_name("n", f, at), ADD, "{0} + {1}", cell_name(kind, f, at), speed
-        )
+        old, name = cell_name(kind, f, at), cell_name("n", f, at)
+        return self._operation(name, ADD, "{0} + {1}", old, self._speed(f, at))
 
-    def _added(self, f: int, cell: Place, kind: Kind) -> str:
-        """What is added to a cell in every step, or ""."""
-        constant, live = self.program.updates[f].constant, self.known.live(kind)
-        text = self.known.factor(constant, cell, (0,) * len(kind)) if constant else ""
-        if self.single:
-            base = self.known.site("w", f, cell, "BASE + SIZE + ")
-            text = f"{text} + {base}" if text else base
-        elif not (live and self.moving):
-            return self.known.factor(constant, cell, kind) if constant else ""
-        if live:
-            still = self.known.site("to", f, cell) if self.moving else "T(0.0)"
-            text = f"{live} ? {text or 'T(0.0)'} : {still}"
-        return self._define(cell_name("e", f, cell), text)
+    def _speed(self, f: int, at: Place) -> str:
+        """What an edge gains in a step."""
+        place = self.known.site("to", f, at)
+        if self.lean:
+            place = place.replace("to", "((const volatile T*)to)", 1)
+            return self._operation(cell_name("d", f, at), SHARED, place)
+        return self._define(cell_name("d", f, at), place)
 
     def _define(self, name: str, text: str) -> str:
         line = f"const T {name} = {text};"
@@ -191,19 +170,20 @@ class Lane:
         """A sum so far, and one more term."""
         sign = "-" if group.sign < 0 else ""
         factor, moment = group.factor, group.moment
-        everywhere = (0,) * len(mask)
         body = self._value(group.body, cell) if group.body else ""
         if moment and not (factor and self.program.placed[factor.node]):
             known = self._moment(moment, factor, mask)
         else:
             known = self.known.factor(factor, cell, mask) if factor else self.known.mask(mask)
-            rest = self._moment(moment, None, everywhere) if moment else ""
+            rest = self._moment(moment, None, self._everywhere) if moment else ""
             if rest and body:
                 body = self._operation(f"{name}_t", MULTIPLY, "{0} * {1}", rest, body)
             body = body or rest
         if known and body:
-            return self._operation(name, FMA, f"fma({sign}{{0}}, {{1}}, {{2}})", known, body, total)
-        return self._operation(name, ADD, f"{{0}} {sign or '+'} {{1}}", total, known or body)
+            return self._plus(name, known, body, total, sign)
+        text = f"{{0}} {sign or '+'} {{1}}" if total else f"{sign}{{0}}"
+        reads = [total] if total else []
+        return self._operation(name, ADD, text, *reads, known or body)
 
     def _moment(self, moment: Ref, factor: Ref | None, mask: Kind) -> str:
         """What is known when a step begins, times a factor, zero where cells are frozen."""
@@ -215,7 +195,7 @@ class Lane:
 
     def _value(self, ref: Ref, cell: Place) -> str:
         """A value of the state as a cell reads it."""
-        node, everywhere = self.program.nodes[ref.node], (0,) * len(cell)
+        node = self.program.nodes[ref.node]
         at = moved(cell, ref.place) if self.program.placed[ref.node] else cell
         if node.kind == "field":
             return self._field(node.data, at)
@@ -223,12 +203,12 @@ class Lane:
             text = self.known.site("w", node.data, at, "BASE + ")
             return self.known.define(cell_name("b", node.data, at), text)
         if node.kind == "known":
-            return self.known.factor(ref, cell, everywhere)
+            return self.known.factor(ref, cell, self._everywhere)
         if node.kind == "moment":
-            return self._moment(ref, None, everywhere)
+            return self._moment(ref, None, self._everywhere)
         place = at if self.program.placed[ref.node] else ()
         name = cell_name("v", ref.node, place)
-        if name in self._operations:
+        if name in self.operations:
             return name
         if node.kind == "sum":
             return self._sum(name, node, at)
@@ -237,7 +217,7 @@ class Lane:
             return self._operation(name, MULTIPLY, "{0} * {1}", *parts)
         return self._operation(name, FUNCTION, self.known.print(node.data), *parts)
 
-    def _sum(self, name: str, node, at: Place) -> str:
+    def _sum(self, name: str, node: Node, at: Place) -> str:
         terms = []
         for weight, part in zip(node.data, node.parts, strict=True):
             inner, sign = self.program.nodes[part.node], "-" if weight < 0 else ""
@@ -260,8 +240,7 @@ class Lane:
             elif len(factors) == 1:
                 total = self._operation(target, ADD, f"{{0}} {sign or '+'} {{1}}", total, *factors)
             else:
-                text = f"fma({sign}{{0}}, {{1}}, {{2}})"
-                total = self._operation(target, FMA, text, *factors, total)
+                total = self._plus(target, factors[0], factors[1], total, sign)
         return total
 
     def _field(self, f: int, at: Place) -> str:
@@ -287,7 +266,7 @@ class Lane:
                 self.exchanged.append(inner)
             other = self._neighbour(axis, p < 0)
             text = f"around[step % 2][{self.exchanged.index(inner)}][{other}]"
-            self._operations.setdefault(inner, Operation(text, (source,), SHARED))
+            self.operations.setdefault(inner, Operation(text, (source,), SHARED))
         else:
             way = "up" if p < 0 else "down"
             text = f"__shfl_{way}_sync(team.mask, {{0}}, {apart}, {apart * lanes})"

@@ -189,7 +189,7 @@ class _Reader(Table):
         self.unsafe |= e.is_Pow or isinstance(e, sp.log) or type(e).__name__ in ("log1p", "tan")
         written: dict[sp.Basic, sp.Expr] = {}
         parts: list[Ref] = []
-        waiting = list(e.args)
+        waiting: list[sp.Basic] = list(e.args)
         while waiting:
             part = waiting.pop(0)
             if not isinstance(part, sp.Expr) or isinstance(part, sp.Piecewise):

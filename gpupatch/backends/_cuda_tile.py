@@ -5,20 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gpupatch.backends._cuda_cells import Known, Tile, cell_name
-from gpupatch.backends._cuda_lane import Lane
-from gpupatch.backends._cuda_nodes import Program
-from gpupatch.backends._cuda_share import FOLD, SPLIT, share
+from gpupatch.backends._cuda_choice import candidates, choose, programs
+from gpupatch.backends._cuda_schedule import Schedule
 from gpupatch.backends._site_loops import Geometry, SiteLoop
 from gpupatch.backends._steps import write_steps
-from gpupatch.micro.lower import Block, Lowering
+from gpupatch.micro.lower import Lowering
 from gpupatch.micro.printers import CudaPrinter
 from gpupatch.micro.rule import Rule
 
-REGISTERS = 255
-"""Registers of 4 bytes that a thread can have."""
-
-_BODY = 128
-"""Lines of a step from which a loop over steps is long enough not to be unrolled."""
+_BODY, _UNROLLED = 100, 4
+"""Operations, and steps, of an unrolled loop at most; a longer one would need more registers."""
 
 _RUN = """\
 __device__ int run(T* w, int turn, const Given& given, const Edge& edge, int64_t first, int count,
@@ -28,6 +24,8 @@ __device__ int run(T* w, int turn, const Given& given, const Edge& edge, int64_t
 {known}
 {load}
   if (edge.mode == MOVING) {{
+    for (int i = team.rank; i < SIZE; i += TEAM) to[i] = T(0.0);
+    team.sync();
     for (int i = team.rank; i < edge.n_ring; i += TEAM)
       to[edge.ring[i]] = T(dt * edge.scale * edge.speed[i]);
     team.sync();
@@ -44,6 +42,26 @@ __device__ int run(T* w, int turn, const Given& given, const Edge& edge, int64_t
   return 1 - turn;
 }}
 """
+
+
+def tiles_for(rule: Rule, geometry: Geometry, dtype: str) -> list[Tile]:
+    """Tiles in which the steps of a rule fit the registers, best first.
+
+    Args:
+        rule: the micro-rule.
+        geometry: sites of a patch.
+        dtype: "float64" or "float32".
+
+    Returns:
+        The tiles; none if patches are too large, or if the rate of a frozen base, on which float32
+        is built, changes in time.
+    """
+    single = dtype == "float32"
+    if single and rule.time_dependent:
+        return []
+    lowering = Lowering(rule.fields, rule.accesses, rule.ndim, dict(geometry.alike))
+    block = _increments(rule, geometry, lowering, single).block
+    return [choice.tile for choice in candidates(block, geometry, single)]
 
 
 def write_tile_run(
@@ -64,9 +82,9 @@ def write_tile_run(
         CUDA C++; edges are frozen or move.
     """
     loop = _increments(rule, geometry, lowering, single)
-    program = _best(loop.block, geometry, tile, single)
-    known = Known(program, geometry, tile)
-    moving, still = (Lane(program, known, single, moves) for moves in (True, False))
+    choice = choose(programs(loop.block), geometry, tile, single)
+    known = Known(choice.program, geometry, tile)
+    still, moving = (choice.steps(known, single, moves) for moves in (False, True))
     load, store = [], []
     for cell in tile.box:
         kind = known.kind(cell)
@@ -76,15 +94,15 @@ def write_tile_run(
             if kind is not None:
                 guard = f"if ({known.live(kind)}) " if any(kind) else ""
                 store.append(f"{guard}{known.site('to', f, cell)} = {name};")
-    for name, (f, at) in still.edges.items():
+    for name, (f, at) in still.lane.edges.items():
         load.append(f"T {name} = {known.site('from', f, at)};")
-    if still.exchanged:
-        load.insert(0, f"GP_SHARED(T, around, [2][{len(still.exchanged)}][{tile.team}]);")
+    if still.lane.exchanged:
+        load.insert(0, f"GP_SHARED(T, around, [2][{len(still.lane.exchanged)}][{tile.team}]);")
     return _RUN.format(
         known=_text(known.lines),
         load=_text(load),
-        moving=_text([*moving.before, "team.sync();", *_steps(moving, loop)], 4),
-        still=_text([*still.before, *_steps(still, loop)], 4),
+        moving=_text([*moving.lane.before, "team.sync();", *_steps(moving, loop)], 4),
+        still=_text([*still.lane.before, *_steps(still, loop)], 4),
         store=_text(store),
     )
 
@@ -105,29 +123,24 @@ def counted(
         Operations per cell by kind, see `_cuda_lane`.
     """
     block = _increments(rule, geometry, lowering, single).block
-    program = _best(block, geometry, tile, single)
-    lane = Lane(program, Known(program, geometry, tile), single, moving=False)
-    return {kind: n / len(tile.box) for kind, n in lane.count.items() if kind}
+    choice = choose(programs(block), geometry, tile, single)
+    count = choice.steps(Known(choice.program, geometry, tile), single, moving=False).count
+    return {kind: n / len(tile.box) for kind, n in count.items() if kind}
 
 
-def _steps(lane: Lane, loop: SiteLoop) -> list[str]:
-    times = max(1, _BODY // (len(lane.lines) + 1))
+def _steps(schedule: Schedule, loop: SiteLoop) -> list[str]:
+    times = min(_UNROLLED, max(1, _BODY // schedule.count.total()))
     lines = [f"#pragma unroll {times}", "for (int step = 0; step < count; ++step) {"]
     moment = loop.moment(CudaPrinter)
     if moment:
         lines.append("  const double now = t + (first + step) * dt;")
         lines += [f"  const {m.type} {m.target} = {m.value};" for m in moment]
-    return [*lines, *(f"  {line}" for line in lane.lines), "}"]
+    return [*lines, *(f"  {line}" for line in schedule.lines), "}"]
 
 
 def _increments(rule: Rule, geometry: Geometry, lowering: Lowering, single: bool) -> SiteLoop:
     loop = write_steps(rule, geometry, lowering, "euler", single).turns[0][0].loop
     return replace(loop, scalar="given.q[{}]")
-
-
-def _best(block: Block, geometry: Geometry, tile: Tile, single: bool) -> Program:
-    """The program that is cheapest on a tile."""
-    return share(block, FOLD if single else SPLIT)
 
 
 def _text(lines: list[str], indent: int = 2) -> str:
