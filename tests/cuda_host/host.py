@@ -25,6 +25,7 @@ SOURCES = ("shim.hpp", "runtime.hpp", "runtime.cpp", "fiber.hpp", "sanitizers.hp
 COMMON = (
     *("-std=c++17", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-strict-aliasing"),
     *("-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused", "-Wno-maybe-uninitialized"),
+    f"-Wframe-larger-than={128 * 1024}",
 )
 CHECKS = "address,bounds,shift,signed-integer-overflow,integer-divide-by-zero,alignment"
 FLAGS = {

@@ -261,6 +261,17 @@ def test_a_text_that_is_wrong_is_refused_with_its_line():
         HostDevice().compile('#line 1 "wrong.cu"\nint f() { return nonsense; }', [])
 
 
+def test_arrays_that_do_not_fit_the_stack_of_a_thread_are_refused():
+    skip_without("fast")
+    text = """extern "C" __global__ void large(double* out, int n) {
+      double w[20000];
+      for (int i = 0; i < 20000; ++i) w[i] = out[i + n];
+      out[0] = w[n];
+    }"""
+    with pytest.raises(KernelError, match="frame size of 16"):
+        HostDevice().compile(PROLOGUE.read_text() + text, ["large"])
+
+
 def test_a_text_is_compiled_once(tmp_path, monkeypatch):
     skip_without("fast")
     monkeypatch.setenv("GPUPATCH_CACHE", str(tmp_path))
