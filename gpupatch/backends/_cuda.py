@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from gpupatch.arrays import Handle, Macro, Micro
 from gpupatch.backends._cuda_batch import Batch
 from gpupatch.backends._cuda_coupled import CoupledSteps, Walls
+from gpupatch.backends._cuda_kernels import CLASSES, Compiled
 from gpupatch.backends._cuda_memory import MemoryPlan
 from gpupatch.backends._cuda_source import STATE, Program
 from gpupatch.backends._cuda_structs import CLOCK, LIFT, TERMS, Struct, Tables, filled, layout
-from gpupatch.backends._device import Device, Module
+from gpupatch.backends._device import Device
 from gpupatch.burst import BurstPlan
 from gpupatch.coupling import Coupling
+from gpupatch.errors import BackendError, suggestion
 from gpupatch.lifting import Lifting
 from gpupatch.micro.model import MicroModel
 from gpupatch.micro.verify import verify
@@ -34,10 +36,16 @@ class CudaBackend:
 
     Args:
         device: where they run.
+        kernels: "auto", or the class of kernels that bursts must use where it can: "plain" for
+            sites in shared memory, "tile" for sites in registers.
     """
 
-    def __init__(self, device: Device):
-        self.device = device
+    def __init__(self, device: Device, kernels: str = "auto"):
+        if kernels not in CLASSES:
+            raise BackendError(
+                f"there is no class of kernels `{kernels}`. {suggestion(kernels, CLASSES)}"
+            )
+        self.device, self.kernels = device, kernels
         self.name = device.name
 
     def load(self, model: MicroModel, dtype: str) -> CudaKernels:
@@ -51,7 +59,7 @@ class CudaBackend:
             RuleError: if the rule has no form in that dtype, or if its function no longer does
                 what was traced.
         """
-        return CudaKernels(model, dtype, self.device)
+        return CudaKernels(model, dtype, self.device, self.kernels)
 
 
 class CudaKernels:
@@ -62,11 +70,11 @@ class CudaKernels:
 
     lookahead = 32
 
-    def __init__(self, model: MicroModel, dtype: str, device: Device):
+    def __init__(self, model: MicroModel, dtype: str, device: Device, kernels: str = "auto"):
         verify(model.rule, dtype)
         self.model, self.device = model, device
         self.dtype = np.dtype(dtype)
-        self.batch = Batch(model, dtype, device)
+        self.batch = Batch(model, dtype, device, kernels)
         self._coupled: dict[tuple[Coupling, str], CoupledSteps] = {}
 
     def pack(self, u: Micro) -> Handle:
@@ -117,9 +125,8 @@ class CudaKernels:
 
     def rate(self, u: Handle, t: float) -> Handle:
         """du/dt on the interior, zero on the edges."""
-        module, program = self.batch.program("euler")
         out = self.device.xp.empty_like(u)
-        self._rate(module, program, u, out, 1.0, t)
+        self._rate(self.batch.passes("euler"), u, out, 1.0, t)
         return out
 
     def advance(
@@ -151,12 +158,12 @@ class CudaKernels:
             return
         key = (coupling, stepper)
         if key not in self._coupled:
-            self._coupled_memory(self.batch.program(stepper)[1]).check_all_fit()
+            self._coupled_memory(self.batch.passes(stepper).program).check_all_fit()
             self._coupled[key] = CoupledSteps(self.batch, coupling, stepper)
         self._coupled[key].advance(u, t, dt, n_steps, stream)
 
     def _advance_moving(self, coupling, u, t, dt, n_steps, stepper, every, stream):
-        module, program = self.batch.program(stepper)
+        passes, bursts = self.batch.passes(stepper), self.batch.bursts(stepper)
         base = self.batch.base(u)
         slope = self.device.xp.empty_like(u)
         tables = Tables(self.device)
@@ -168,14 +175,12 @@ class CudaKernels:
                 walls.write([], begin)
                 speeds.write([], begin, every * dt, scale=dt)
             self._couple(walls, u, base)
-            self._rate(module, program, u, slope, dt, begin)
+            self._rate(passes, u, slope, dt, begin)
             self._couple(speeds, slope, None)
             edge = self._edge(MOVING, begin, 1.0 / dt)
             clock = filled(CLOCK, t=t, dt=dt, first=first, count=every)
-            model = self.batch.tables(program, dt, stream)
-            self._launch_burst(
-                module, program, u, slope, None, nothing, edge, observe, clock, len(u), model
-            )
+            model = self.batch.tables(bursts.program, dt, stream)
+            self._launch_burst(bursts, u, slope, None, nothing, edge, observe, clock, len(u), model)
         walls.write([], t + n_steps * dt)
         self._couple(walls, u, base)
 
@@ -254,22 +259,24 @@ class CudaKernels:
 
     def describe(self, stepper: str, coupled: bool) -> list[str]:
         """The device memory that a run will need."""
-        _, program = self.batch.program(stepper)
-        memory = self._coupled_memory(program) if coupled else self._fused_memory(program, 3)
         if coupled:
+            memory = self._coupled_memory(self.batch.passes(stepper).program)
             memory.check_all_fit()
-        return [f"device memory: {memory}"]
+            return [f"device memory: {memory}"]
+        found = self.batch.bursts(stepper)
+        memory = self._fused_memory(found.program, 3)
+        return [f"device memory: {memory}", f"kernel: {found.name}: {found.reason}"]
 
     def facts(self) -> dict[str, Any]:
-        """Launches by kernel, replays among them counted once."""
-        return {"launches": dict(self.batch.launched)}
+        """Launches by kernel (of recorded steps, once), and the kernels of bursts."""
+        return {"launches": dict(self.batch.launched), "kernels": dict(self.batch.chosen)}
 
     def _burst(
         self, u, speeds, lift: Struct, n: int, plan: BurstPlan, t, moving: bool, resident=False
     ):
-        module, program = self.batch.program(plan.stepper, plan.flux_axis)
-        tables = Tables(self.device)
         mode = MOVING if moving else SAME_SLOPE if plan.edge == "neumann" else FROZEN
+        bursts = self.batch.bursts(plan.stepper, plan.flux_axis, mode == SAME_SLOPE)
+        program, tables = bursts.program, Tables(self.device)
         edge = self._edge(mode, t, 1.0)
         clock = filled(CLOCK, t=t, dt=plan.dt, first=0, count=plan.n_steps)
         observe = tables.observe(plan, self.model.sites)
@@ -287,20 +294,20 @@ class CudaKernels:
             lift["first"] = first
             out = self.device.xp.empty((n_out, n_field, count))
             self._launch_burst(
-                module, program, u, speeds, out, lift, edge, observe, clock, count, model, measures
+                bursts, u, speeds, out, lift, edge, observe, clock, count, model, measures
             )
             parts.append(out if resident else self.device.get(out))
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
         return np.moveaxis(whole, 1, 2)
 
     def _launch_burst(
-        self, module: Module, program: Program, u, speeds, out, lift: Struct, edge: Struct,
-        observe: Struct, clock: Struct, n: int, model: Struct, measures: bool = False,
+        self, bursts: Compiled, u, speeds, out, lift: Struct, edge: Struct, observe: Struct,
+         clock: Struct, n: int, model: Struct, measures: bool = False,
     ) -> None:  # fmt: skip
         batch, lifts = self.batch, bool(lift["U"])
-        teams = batch.teams
+        teams = bursts.teams
         place = layout(
-            program.row * self.dtype.itemsize,
+            bursts.program.row * self.dtype.itemsize,
             self.dtype.itemsize,
             batch.size,
             teams.team,
@@ -318,7 +325,7 @@ class CudaKernels:
             u, None if lifts else batch.base(u), speeds, out, memory, np.int64(n), model, lift,
             edge, observe, clock, place,
         )  # fmt: skip
-        batch.launch(module, "burst", blocks, teams.threads, arguments, shared)
+        batch.launch(bursts.module, "burst", blocks, teams.threads, arguments, shared)
 
     def _fused_memory(self, program: Program, n_out: int) -> MemoryPlan:
         n_field = self.model.shape[1]
@@ -341,11 +348,11 @@ class CudaKernels:
         rest = terms[_TERMS:]
         return self._combined(name, [(1.0, out), *rest]) if rest else out
 
-    def _rate(self, module: Module, program: Program, u, out, step: float, t: float) -> None:
+    def _rate(self, passes: Compiled, u, out, step: float, t: float) -> None:
         """`out` = step times the rate of u."""
-        model = self.batch.tables(program, step)
+        model = self.batch.tables(passes.program, step)
         arguments = (u, self.batch.base(u), out, np.int64(len(u)), model, np.float64(t))
-        self.batch.over_patches(module, "rate_all", len(u), arguments)
+        self.batch.over_patches(passes, "rate_all", len(u), arguments)
 
     def _couple(self, walls: Walls, u, base) -> None:
         struct = walls.struct.copy()

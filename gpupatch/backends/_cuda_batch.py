@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from gpupatch.arrays import Micro
+from gpupatch.backends._cuda_kernels import ACT_THREADS, Compiled, acts, for_bursts, plain
 from gpupatch.backends._cuda_memory import MemoryPlan
-from gpupatch.backends._cuda_source import (
-    ACTS,
-    KERNELS,
-    STATE,
-    Program,
-    Teams,
-    generate,
-    generate_acts,
-)
+from gpupatch.backends._cuda_source import STATE, Program
 from gpupatch.backends._cuda_structs import MODEL, Struct, Tables, filled
 from gpupatch.backends._device import Device, DeviceArray, Module
-from gpupatch.backends._site_loops import Geometry, geometry_of
+from gpupatch.backends._site_loops import geometry_of
 from gpupatch.backends._tables import rule_tables
 from gpupatch.micro.model import MicroModel
-
-ACT_THREADS = 128
-"""Threads of a block of the acts that do not depend on the rule."""
 
 _KEPT_TABLES = 6
 """Tables of scalars and statics, one per program and time step, that are kept."""
 
 _BLOCKS = 8
 """Blocks per multiprocessor; further patches are done by the same blocks."""
-
-_SITES_PER_THREAD = 4
-_LARGEST_TEAM = 256
 
 
 class Batch:
@@ -45,22 +31,24 @@ class Batch:
         model: the micro-rule with its geometry, parameters and coefficients.
         dtype: "float64" or "float32".
         device: where the patches live.
+        kernels: "auto", or the class of kernels that bursts must use: "plain" or "tile".
 
     Attributes:
         fixed: tables that live as long as the batch.
         launched: how often each kernel was started.
+        chosen: kernels of bursts that have run, and why they were chosen.
     """
 
-    def __init__(self, model: MicroModel, dtype: str, device: Device):
-        self.model, self.device = model, device
+    def __init__(self, model: MicroModel, dtype: str, device: Device, kernels: str = "auto"):
+        self.model, self.device, self.kernels = model, device, kernels
         self.dtype = np.dtype(dtype)
         self.single = self.dtype == np.float32
         self.geometry = geometry_of(model)
         self.size = int(np.prod(model.shape[1:]))
-        self.teams = teams_for(self.geometry)
         self.fixed = Tables(device)
         self.edge = self.fixed.edges(model.sites, model.edges, len(model.rule.fields))
         self.launched: Counter[str] = Counter()
+        self.chosen: dict[str, str] = {}
         self._base: DeviceArray | None = None
         self._models: dict[tuple[Program, float], tuple[Struct, Tables]] = {}
         self._latest: tuple[Program, float, tuple] | None = None
@@ -75,12 +63,20 @@ class Batch:
             self._base = self.device.xp.zeros(u.shape if self.single else (1,))
         return self._base
 
-    def program(self, stepper: str, measured: int = STATE) -> tuple[Module, Program]:
-        """Compiled passes for a micro-stepper, and the program they came from."""
-        return compiled(
-            self.device, self.model.rule, self.geometry, self.dtype.name, stepper, measured,
-            self.teams,
+    def passes(self, stepper: str, measured: int = STATE) -> Compiled:
+        """Kernels for all passes with a micro-stepper."""
+        rule, geometry = self.model.rule, self.geometry
+        return plain(self.device, rule, geometry, self.dtype.name, stepper, measured)
+
+    def bursts(self, stepper: str, measured: int = STATE, same_slope: bool = False) -> Compiled:
+        """The kernel for bursts with a micro-stepper."""
+        rule, geometry = self.model.rule, self.geometry
+        found = for_bursts(
+            self.device, rule, geometry, self.dtype.name, stepper, measured, same_slope,
+            self.kernels,
         )  # fmt: skip
+        self.chosen[found.name] = found.reason
+        return found
 
     def tables(self, program: Program, step: float, stream: int = 0) -> Struct:
         """Scalars and statics of a program for one micro time step, on the device."""
@@ -162,44 +158,15 @@ class Batch:
             arguments: what it takes.
             shared: bytes of dynamic shared memory.
         """
-        module = compiled_acts(self.device, self.dtype.name)
+        module = acts(self.device, self.dtype.name)
         self.launch(module, name, self.blocks(work), ACT_THREADS, arguments, shared)
 
-    def over_patches(self, module: Module, name: str, n: int, arguments: Sequence) -> None:
+    def over_patches(self, passes: Compiled, name: str, n: int, arguments: Sequence) -> None:
         """Start a kernel in which every team does some of `n` patches."""
-        teams = self.teams
+        teams = passes.teams
         blocks = self.blocks(-(-n * teams.team // teams.threads))
-        self.launch(module, name, blocks, teams.threads, arguments)
+        self.launch(passes.module, name, blocks, teams.threads, arguments)
 
     def blocks(self, wanted: int) -> int:
         """Blocks to start: no more than keep the device busy."""
         return max(1, min(wanted, _BLOCKS * self.device.limits.multiprocessors))
-
-
-def teams_for(geometry: Geometry) -> Teams:
-    """Threads per patch: about four sites for each.
-
-    Args:
-        geometry: sizes.
-    """
-    low, high = geometry.inside
-    count = int(np.prod([b - a for a, b in zip(low, high, strict=True)]))
-    wanted, team = -(-count // _SITES_PER_THREAD), 1
-    while team < min(wanted, 32):
-        team *= 2
-    if wanted > 32:
-        team = min(_LARGEST_TEAM, 32 * -(-wanted // 32))
-    return Teams(team, max(team, 128) if team <= 32 else team)
-
-
-@functools.lru_cache(maxsize=256)
-def compiled(device: Device, *choices) -> tuple[Module, Program]:
-    """The module generated for a rule, and the program it came from; see `generate`."""
-    program = generate(*choices)
-    return device.compile(program.text, KERNELS), program
-
-
-@functools.lru_cache
-def compiled_acts(device: Device, dtype: str) -> Module:
-    """The module of the acts that do not depend on the rule; see `generate_acts`."""
-    return device.compile(generate_acts(dtype, ACT_THREADS), ACTS)

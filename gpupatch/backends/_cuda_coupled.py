@@ -35,7 +35,8 @@ class CoupledSteps:
 
     def __init__(self, batch: Batch, coupling: Coupling, stepper: str):
         self.batch, self.coupling = batch, coupling
-        self.module, self.program = batch.program(stepper)
+        self.passes = batch.passes(stepper)
+        self.program = self.passes.program
         xp, n = batch.device.xp, batch.model.n_patches
         self.rows: DeviceArray = xp.empty((n, self.program.row), dtype=batch.dtype)
         self.noisy = bool(batch.model.rule.noise)
@@ -69,10 +70,10 @@ class CoupledSteps:
             self._set(t=t, dt=dt, step=first, first=first, stream=stream & 0xFFFFFFFF)
             if first == 0:
                 arguments = (u, base, self.rows, n, self._model, self._clock)
-                batch.over_patches(self.module, "begin_all", len(u), arguments)
+                batch.over_patches(self.passes, "begin_all", len(u), arguments)
             self._run(count, base)
         self._couple(base, self._turn, 0, 0)
-        batch.over_patches(self.module, "end_all", len(u), (u, self.rows, n, np.int32(self._turn)))
+        batch.over_patches(self.passes, "end_all", len(u), (u, self.rows, n, np.int32(self._turn)))
 
     def _stretches(self, n_steps: int) -> Iterator[tuple[int, int]]:
         """First step and number of steps for which boundary values are at hand."""
@@ -105,7 +106,7 @@ class CoupledSteps:
         for ahead in range(count):
             self._step(ahead, base)
         arguments = (self._clock, np.int32(count))
-        self.batch.launch(self.module, "tick", 1, 1, arguments)
+        self.batch.launch(self.passes.module, "tick", 1, 1, arguments)
 
     def _step(self, ahead: int, base) -> None:
         batch, steps = self.batch, self.program.steps
@@ -118,14 +119,14 @@ class CoupledSteps:
                 self.rows, base, n, self._model, self._clock, np.int32(number), np.int32(ahead),
                 np.float64(one.time),
             )  # fmt: skip
-            batch.over_patches(self.module, "pass_all", patches, arguments)
+            batch.over_patches(self.passes, "pass_all", patches, arguments)
         old, self._turn = self._turn, (self._turn + 1) % len(steps.turns)
         if self.noisy:
             arguments = (
                 self.rows, base, self.fields, n, self._model, batch.edge, self._clock,
                 np.int32(old), np.int32(self._turn), np.int32(ahead),
             )  # fmt: skip
-            batch.over_patches(self.module, "kick_all", patches, arguments)
+            batch.over_patches(self.passes, "kick_all", patches, arguments)
 
     def _couple(self, base, slot: int, ahead: int, time: int) -> None:
         struct = self._walls.struct.copy()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import sympy as sp
 
+from gpupatch.backends._cuda_cells import Tile
+from gpupatch.backends._cuda_tile import write_tile_run
 from gpupatch.backends._site_loops import Assignment, Geometry, SiteLoop, store_in
 from gpupatch.backends._steps import Steps, write_steps
 from gpupatch.burst import canonical_stepper
@@ -24,8 +26,8 @@ STATE = -1
 KERNELS = ("burst", "rate_all", "begin_all", "pass_all", "kick_all", "tick", "end_all")
 ACTS = ("couple", "lift_all", "restrict_all", "combine_states", "combine_coarse")
 
-_RESIDENT = 384
-"""Threads that share a multiprocessor at least: 168 registers for each, which no kernel exceeds."""
+_RESIDENT, _RESIDENT_TILES = 384, 256
+"""Threads that share a multiprocessor at least: 168 registers for each, or all 255 with tiles."""
 
 _TYPES = {"float64": "double", "float32": "float"}
 
@@ -77,9 +79,15 @@ class Program:
 
 
 def generate(
-    rule: Rule, geometry: Geometry, dtype: str, stepper: str, measured: int, teams: Teams
+    rule: Rule,
+    geometry: Geometry,
+    dtype: str,
+    stepper: str,
+    measured: int,
+    teams: Teams,
+    tile: Tile | None = None,
 ) -> Program:
-    """Write the source of all passes for one rule.
+    """Write the source of all passes for one rule, or of bursts in registers.
 
     Args:
         rule: the micro-rule.
@@ -88,6 +96,8 @@ def generate(
         stepper: name of the micro-stepper.
         measured: axis of the flux that bursts measure, `SOURCE` or `STATE`.
         teams: how threads are shared out.
+        tile: lanes and cells of a team that holds its patch in registers; there is only the kernel
+            `burst` then.
 
     Returns:
         The program.
@@ -121,16 +131,19 @@ def generate(
         refreshed=_truth(refreshed),
         team=teams.team,
         threads=teams.threads,
-        blocks=max(1, _RESIDENT // teams.threads),
+        blocks=max(1, (_RESIDENT_TILES if tile else _RESIDENT) // teams.threads),
     )
     generated = [
         _rates(rule, geometry, point, exact, single),
         _freeze(rule, geometry, exact, base + size, single),
         _amplitudes(amplitudes, geometry, exact, single),
         _measure(rule, geometry, exact, measured, single),
-        _run(steps, geometry),
+        _run(steps, geometry)
+        if tile is None
+        else write_tile_run(rule, geometry, point, tile, single),
         _run_pass(steps, geometry),
     ]
+    kernels = ["burst.cu"] if tile else ["burst.cu", "coupled.cu"]
     text = "\n".join(
         [
             kernel_text("prologue.cuh"),
@@ -138,8 +151,7 @@ def generate(
             kernel_text("patch.cuh"),
             kernel_text("lifting.cuh"),
             *generated,
-            kernel_text("burst.cu"),
-            kernel_text("coupled.cu"),
+            *map(kernel_text, kernels),
         ]
     )
     return Program(text, point, exact, steps, row)

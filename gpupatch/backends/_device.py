@@ -124,9 +124,19 @@ class CupyDevice:
         )
 
     def compile(self, source: str, names: Sequence[str]) -> CupyModule:
-        """Compile with NVRTC, at the first use of a kernel; the binary is cached by CuPy."""
+        """Compile with NVRTC; the binary is cached by CuPy.
+
+        Raises:
+            BackendError: if the compiler refuses the text.
+        """
         module = self.xp.RawModule(code=source, options=("-std=c++17",))
-        return CupyModule(module, names)
+        try:
+            return CupyModule(module, names)
+        except self.xp.cuda.compiler.CompileException as error:
+            told = [line for line in str(error).splitlines() if "error" in line]
+            raise BackendError(
+                f"the CUDA compiler refused a kernel: {' '.join(told[:3])}"
+            ) from error
 
     def put(self, array: NDArray) -> DeviceArray:
         """Copy an array to the GPU."""

@@ -42,11 +42,11 @@ def lowered_increments(given, program):
 def test_increments_have_the_bits_of_the_lowered_expressions(host, candidate):
     given = problem(candidate, shared=False)
     kernels = host.load(given.model, "float64")
-    module, program = kernels.batch.program("euler", STATE)
+    passes = kernels.batch.passes("euler", STATE)
     u = kernels.pack(given.u)
     out = host.device.put(np.full(u.shape, np.nan))
-    kernels._rate(module, program, u, out, STEP_LENGTH, NOW)
+    kernels._rate(passes, u, out, STEP_LENGTH, NOW)
     inside = given.model.inside
-    for field, expected in enumerate(lowered_increments(given, program)):
+    for field, expected in enumerate(lowered_increments(given, passes.program)):
         found = host.device.get(out)[(slice(None), field, *inside)]
         np.testing.assert_array_equal(found, np.broadcast_to(expected, found.shape))

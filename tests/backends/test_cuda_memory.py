@@ -32,7 +32,7 @@ def test_bursts_in_pieces_give_the_same_bits(host, dtype, shared):
     whole, launches = fused(host, given, dtype)
     assert launches == 1
     kernels = host.load(given.model, dtype)
-    plan = kernels._fused_memory(kernels.batch.program("euler")[1], 2)
+    plan = kernels._fused_memory(kernels.batch.bursts("euler").program, 2)
     room_for_five = int((plan.shared + 5.5 * plan.bytes_per_patch) / 0.85)
     pieces, launches = fused(device_with(host, memory=room_for_five), given, dtype)
     assert launches == 3
