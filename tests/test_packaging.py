@@ -87,6 +87,16 @@ def test_an_installed_wheel_lists_and_checks_its_cases(installed, tmp_path):
     assert 'name = "burgers"' in checked
 
 
+def test_kernels_are_the_same_from_a_wheel_and_from_a_checkout(installed, tmp_path):
+    script = (
+        "from gpupatch.backends._cuda_source import kernel_text;"
+        "print(kernel_text('burst.cu'), kernel_text('prologue.cuh'))"
+    )
+    texts = [python("-c", script, cwd=tmp_path, path=path) for path in (installed, ROOT)]
+    assert texts[0] == texts[1]
+    assert "__global__" in texts[0]
+
+
 def test_importing_the_package_imports_nothing_heavy(tmp_path):
     script = f"import sys, gpupatch; print([name for name in {HEAVY} if name in sys.modules])"
     assert python("-c", script, cwd=tmp_path, path=ROOT).strip() == "[]"

@@ -155,12 +155,12 @@ class Rule:
         """The generated source of the rule for one target.
 
         Args:
-            target: "numba" for the point function that the CPU backend compiles, "numpy" for the
-                lowered expression as one unfused NumPy function.
+            target: "numba" for the point function that the CPU backend compiles, "cuda" for that of
+                the GPU backend, "numpy" for the lowered expression as one unfused NumPy function.
             dtype: "float64", or "float32" for the perturbation form.
 
         Returns:
-            Python source text.
+            Python source, or CUDA C++.
 
         Raises:
             RuleError: for an unknown target, or if the rule has no form in that dtype.

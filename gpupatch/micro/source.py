@@ -7,10 +7,11 @@ import sympy as sp
 from gpupatch.errors import RuleError, suggestion
 from gpupatch.micro.lower import STEP, Block, Lowering
 from gpupatch.micro.perturb import perturbed
-from gpupatch.micro.printers import ArrayPrinter, ScalarPrinter
+from gpupatch.micro.printers import ArrayPrinter, CudaPrinter, ScalarPrinter
 from gpupatch.micro.rule import Rule
 
-TARGETS = ("numba", "numpy")
+TARGETS = ("numba", "numpy", "cuda")
+_TYPES = {"float64": "double", "float32": "float"}
 DTYPES = ("float64", "float32")
 
 
@@ -20,12 +21,13 @@ def rule_source(rule: Rule, target: str = "numba", dtype: str = "float64") -> st
     Args:
         rule: the micro-rule.
         target: "numba" for the operations at one site that the CPU backend splices into its
-            loops, "numpy" for the same expressions on arrays.
+            loops, "cuda" for those that the GPU backend splices into its kernels, "numpy" for the
+            same expressions on arrays.
         dtype: "float64", or "float32" for the perturbation form, which comes as two functions:
             ``..._base``, to be evaluated in float64 on the frozen state b, and ``..._change``.
 
     Returns:
-        Python source. Values are named ``f_u_p1`` for u[1] (in ``..._change``: for its change v),
+        Python source, or CUDA C++. Values are named ``f_u_p1`` for u[1] (in ``..._change``: for its change v),
         ``b_u_p1`` for b there, ``c_kappa_f0_m1`` for kappa[-0.5].
 
     Raises:
@@ -51,7 +53,31 @@ def rule_source(rule: Rule, target: str = "numba", dtype: str = "float64") -> st
 def _function(name: str, lowering: Lowering, rates, target: str, dtype: str, known=()) -> str:
     if target == "numpy":
         return _array_function(name, lowering, lowering.block(rates, known), dtype)
-    return _point_function(name, lowering, lowering.block([STEP * rate for rate in rates], known))
+    block = lowering.block([STEP * rate for rate in rates], known)
+    if target == "cuda":
+        return _device_function(name, lowering, block, _TYPES[dtype])
+    return _point_function(name, lowering, block)
+
+
+def _device_function(name: str, lowering: Lowering, block: Block, kind: str) -> str:
+    """The operations at one site in CUDA C++; scalars and statics are explained in comments."""
+    printer, exact = CudaPrinter(kind), CudaPrinter("double")
+    values = [load.symbol for load in block.loads] + [scalar for scalar, _ in block.scalars]
+    arguments = [f"{kind} {value}" for value in values] + ["double t"] * bool(block.stage)
+    arguments += [f"{kind}& d{k}" for k in range(len(block.outputs))]
+    lines = [f"__device__ void {name}({', '.join(arguments)}) {{"]
+    lines += [f"  // {text}" for text in _explained(lowering)]
+    lines += [f"  const {kind} {symbol} = {exact(e)};" for symbol, e in block.stage]
+    lines += [f"  const {kind} {symbol} = {printer(e)};" for symbol, e in block.statements]
+    lines += [f"  d{k} = {printer(e)};" for k, e in enumerate(block.outputs)]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _explained(lowering: Lowering) -> list[str]:
+    """What the scalars and statics stand for."""
+    known = {symbol: f"{symbol} = {e}" for e, symbol in _named(lowering.scalars)}
+    known |= {f"_s{index}": f"_s{index}[0] = {e}" for e, index in lowering.statics.items()}
+    return list(known.values())
 
 
 def _point_function(name: str, lowering: Lowering, block: Block) -> str:
@@ -60,9 +86,7 @@ def _point_function(name: str, lowering: Lowering, block: Block) -> str:
     arguments = [load.symbol for load in block.loads] + [scalar for scalar, _ in block.scalars]
     arguments += ["t"] if block.stage else []
     lines = [f"def {name}({', '.join(arguments)}):"]
-    known = {symbol: f"{symbol} = {e}" for e, symbol in _named(lowering.scalars)}
-    known |= {f"_s{index}": f"_s{index}[0] = {e}" for e, index in lowering.statics.items()}
-    lines += [f"    # {text}" for text in known.values()]
+    lines += [f"    # {text}" for text in _explained(lowering)]
     lines += [f"    {symbol} = T({exact(e)})" for symbol, e in block.stage]
     lines += [f"    {symbol} = {printer(e)}" for symbol, e in block.statements]
     lines.append(f"    return {_tuple(printer(e) for e in block.outputs)}")

@@ -168,3 +168,13 @@ def test_the_source_does_not_depend_on_hash_seeds(seed):
         candidate = lattice.get(name, ndim)
         texts.append(candidate.source("numba", "float32") + " " + candidate.source("numpy"))
     assert found.stdout == "".join(f"{text}\n" for text in texts)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_source_for_a_gpu_is_typed_c(dtype):
+    text = lattice.get("gray_scott", 2).source("cuda", dtype)
+    kind = {"float64": "double", "float32": "float"}[dtype]
+    assert f"__device__ void gray_scott2d{'' if kind == 'double' else '_change'}({kind} " in text
+    assert "d1 = " in text
+    assert "math." not in text
+    assert " if " not in text
