@@ -54,7 +54,7 @@ class Recorder(HostDevice):
 def source(candidate: Rule, dtype: str, stepper: str, measured: int = STATE) -> str:
     """The module that the backend would compile for a rule."""
     device = Recorder()
-    Batch(problem(candidate, shared=False).model, dtype, device).program(stepper, measured)
+    Batch(problem(candidate, shared=False).model, dtype, device).passes(stepper, measured)
     return device.source
 
 
