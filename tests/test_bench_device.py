@@ -19,6 +19,7 @@ from bench.device.bounds import ASSUMED, bound_of, pipe_rates
 from bench.device.calibrate import probe_text
 from bench.device.cases import Case, reference
 from bench.device.clock import open_device
+from bench.device.conformance import compare_here
 from bench.device.goals import evaluate
 from bench.device.peer_kernels import (
     burst_peer,
@@ -109,6 +110,11 @@ def test_operations_are_counted_in_the_tile_that_ran(rehearsed):
 def test_a_macro_step_is_at_most_two_launches(rehearsed):
     rows = [row for row in rehearsed[0]["rows"] if row["kind"] == "macro step"]
     assert all(sum(row["launches"].values()) <= 2 for row in rows if row["chain"] == 1)
+
+
+def test_the_comparison_that_stands_in_for_pytest_agrees(bench):
+    found = compare_here(host=True)
+    assert (found["passed"], found["failures"]) == (2, [])
 
 
 def test_what_does_not_fit_the_budget_is_listed(tmp_path):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from gpupatch.backends._device import CupyDevice, Device, Module, Resources
@@ -209,6 +211,7 @@ def open_device(host: bool) -> tuple[Any, Clock]:
         BackendError: if there is no GPU that can be used.
     """
     if host:
+        sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
         from cuda_host.host import HostDevice
 
         clock = HostClock()

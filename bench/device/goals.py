@@ -44,6 +44,7 @@ def evaluate(rows: list[Row]) -> list[Goal]:
     goals += [_best_peer(timed, f"G7 {name}", name, "small", 15.0) for name, _ in LARGE]
     goals.append(_goal("G8", None, None, "pair forces are not part of this benchmark"))
     goals += _macro(timed)
+    goals.append(_coupled(timed))
     return goals
 
 
@@ -120,3 +121,12 @@ def _macro(rows: list[Row]) -> Iterator[Goal]:
         what = "of the speed per step of n = 100 at n = 10"
         yield _goal(f"G9 {name}", share, 0.8, what)
         yield _goal(f"G9 {name}", idle, 0.05, "of the time idle", at_most=True)
+
+
+def _coupled(rows: list[Row]) -> Goal:
+    row = _find(rows, kind="coupled")
+    value, what = None, "launches per coupling, first and last included"
+    if row is not None:
+        value = sum(row["launches"].values()) / row["steps"]
+        what += f", {row['steps']} steps, {row['replays']} replays of a graph"
+    return _goal("coupled", value, 2.1, what, at_most=True)

@@ -45,8 +45,8 @@ def describe(device) -> dict[str, Any]:
         found |= {
             "gpu": properties["name"].decode(),
             "compute_capability": f"{properties['major']}.{properties['minor']}",
-            "l2_bytes": properties["l2CacheSize"],
-            "global_bytes": properties["totalGlobalMem"],
+            "l2_bytes": properties.get("l2CacheSize"),
+            "global_bytes": properties.get("totalGlobalMem"),
             "cuda_driver": runtime.driverGetVersion(),
             "cuda_runtime": runtime.runtimeGetVersion(),
             "clocks_from": source_of_clocks()[0],

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bench.device.kernels import OWN
+from bench.device.peers import BURST, PEERS
 from bench.device.results import bytes_per_cell
 from bench.device.trials import Row
 from gpupatch.plot.style import MUTED, new_figure, styled
@@ -72,8 +73,8 @@ def draw(record: dict[str, Any], out: Path, name: str) -> list[Path]:
 def roofline(rows: list[Row], calibration: list[Row], about: str) -> Figure | None:
     """Updates per second against updates per byte of device memory, by precision.
 
-    A burst reads and writes each state once, a peer at every step. The slope is the measured
-    bandwidth, dashed lines are counted bounds.
+    A burst reads and writes each state once, most peers do at every step. The slope is the
+    measured bandwidth, dashed lines are counted bounds, small symbols peers.
     """
     bandwidth = next((r["bytes_per_second"] for r in calibration if "bytes_per_second" in r), None)
     bursts = [row for row in rows if row["kind"] == "burst" and row["batch"] == "large"]
@@ -92,8 +93,9 @@ def roofline(rows: list[Row], calibration: list[Row], about: str) -> Figure | No
                 continue
             number = names.index(row["workload"])
             color = _color(number, len(names))
-            own = row["who"].startswith(OWN)
-            per_byte = (row["steps"] if own else 1) / bytes_per_cell(row)
+            own = row["who"] == OWN
+            stays = row["who"].startswith(OWN) or PEERS[row["who"]][0] == BURST
+            per_byte = (row["steps"] if stays else 1) / bytes_per_cell(row)
             if own and "bound" in row:
                 ax.axhline(row["bound"]["per_second"], color=color, linestyle="--", linewidth=0.6)
             ax.plot(

@@ -76,8 +76,10 @@ def _figures(row: Row, bandwidth: float | None) -> Row:
 def _against_bound(
     row: Row, rates: dict[str, float], multiprocessors: int, megahertz: float | None
 ) -> Row:
+    if megahertz is None or row["kind"] == "coupled" or not row["who"].startswith(OWN):
+        return {}
     bound = bound_of(row["workload"], row["dtype"], row.get("counted"), rates)
-    if bound is None or megahertz is None or not row["who"].startswith(OWN):
+    if bound is None:
         return {}
     per_second = bound.per_clock * multiprocessors * megahertz * 1e6
     return {
@@ -117,7 +119,7 @@ def table(record: dict[str, Any]) -> str:
 
 
 def summary(record: dict[str, Any]) -> str:
-    """What matters most, short enough for a terminal: one line per burst, and the goals."""
+    """What matters most, short enough for a terminal: what `auto` chose, and the goals."""
     machine = record["machine"]
     head = f"{machine.get('gpu', machine['cpu'])}, commit {machine['commit'] or 'unknown'}"
     if record["rehearsal"]:
@@ -140,7 +142,7 @@ def wrong(rows: list[Row]) -> list[Row]:
 def _own_lines(rows: list[Row]) -> list[str]:
     lines = []
     for row in rows:
-        if not row["who"].startswith(OWN) or "reason" in row:
+        if row["who"] != OWN or row["kind"] == "sweep" or "reason" in row:
             continue
         text = _line(row)
         ratios = row.get("ratio_of_call", {})

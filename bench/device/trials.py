@@ -116,10 +116,13 @@ class Bench:
             ArithmeticError: if an error is too large.
         """
         candidate.reset()
-        before = self.device.launched.copy()
+        before, replays = self.device.launched.copy(), self.device.replays
         candidate.run(n_steps)
         self.clock.wait()
-        found: Row = {"launches": dict(self.device.launched - before)}
+        found: Row = {
+            "launches": dict(self.device.launched - before),
+            "replays": self.device.replays - replays,
+        }
         if candidate.state is not None:
             state = self._taken(candidate.state())
             found["error"] = case.error(state, n_steps, self.device.xp)

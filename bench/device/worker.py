@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ ACTS: dict[str, tuple[Measure, tuple[str, ...]]] = {
 
 def main() -> None:
     """Do one job and write its rows, a line of JSON for each as soon as it is known."""
-    sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("job")
     parser.add_argument("--rows", type=Path, required=True)
