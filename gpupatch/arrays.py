@@ -94,12 +94,13 @@ class Kernels(Protocol):
         n_steps: int,
         stepper: str,
         every: int = 1,
-        stream: int = 0,
+        first: int = 0,
     ) -> None:
         """Take micro-steps in place, coupling the patches before every rate evaluation.
 
         With `every` > 1 the patches are coupled every so many steps and their edges move linearly
-        in between. `stream` sets the random numbers of this call apart.
+        in between. `first` is the number of the first step in the run: random numbers follow from
+        the number of a step, so that they do not depend on how a run is cut into calls.
         """
         ...
 

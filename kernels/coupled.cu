@@ -57,7 +57,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kick_all(
     T* rows, const double* base, double* fields, int64_t n_patch, Model model, Edge edge,
     const Moment* moment, int old, int turn, int ahead) {
   const Team team;
-  model.stream = moment->stream;
+  model.numbered = moment->numbered;
   FOR_EACH_PATCH(p, n_patch) {
     T* w = rows + p * ROW;
     if (old != turn) copy_edges(w + turn * SIZE, w + old * SIZE, edge, team);

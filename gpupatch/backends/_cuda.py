@@ -138,7 +138,7 @@ class CudaKernels:
         n_steps: int,
         stepper: str,
         every: int = 1,
-        stream: int = 0,
+        first: int = 0,
     ) -> None:
         """Take micro-steps in place with coupled edges.
 
@@ -150,19 +150,19 @@ class CudaKernels:
             n_steps: number of steps, a multiple of `every`.
             stepper: name of the micro-stepper.
             every: steps between couplings; in between the edges move linearly.
-            stream: sets the random numbers of this call apart.
+            first: number of the first step, from which its random numbers follow.
         """
         t, dt = float(t), float(dt)
         if every > 1:
-            self._advance_moving(coupling, u, t, dt, n_steps, stepper, every, stream)
+            self._advance_moving(coupling, u, t, dt, n_steps, stepper, every, first)
             return
         key = (coupling, stepper)
         if key not in self._coupled:
             self._coupled_memory(self.batch.passes(stepper).program).check_all_fit()
             self._coupled[key] = CoupledSteps(self.batch, coupling, stepper)
-        self._coupled[key].advance(u, t, dt, n_steps, stream)
+        self._coupled[key].advance(u, t, dt, n_steps, first)
 
-    def _advance_moving(self, coupling, u, t, dt, n_steps, stepper, every, stream):
+    def _advance_moving(self, coupling, u, t, dt, n_steps, stepper, every, numbered):
         passes, bursts = self.batch.passes(stepper), self.batch.bursts(stepper)
         base = self.batch.base(u)
         slope = self.device.xp.empty_like(u)
@@ -179,7 +179,8 @@ class CudaKernels:
             self._couple(speeds, slope, None)
             edge = self._edge(MOVING, begin, 1.0 / dt)
             clock = filled(CLOCK, t=t, dt=dt, first=first, count=every)
-            model = self.batch.tables(bursts.program, dt, stream)
+            model = self.batch.tables(bursts.program, dt)
+            model["numbered"] = numbered
             self._launch_burst(bursts, u, slope, None, nothing, edge, observe, clock, len(u), model)
         walls.write([], t + n_steps * dt)
         self._couple(walls, u, base)

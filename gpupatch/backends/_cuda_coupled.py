@@ -25,7 +25,7 @@ class CoupledSteps:
 
     Nothing in a launch changes from one step to the next: times, step numbers and the boundary
     values at hand are read from a clock in device memory. So a hundred steps are recorded once and
-    replayed, whatever the time, the step length or the stream of random numbers.
+    replayed, whatever the time, the step length or the numbers of the steps.
 
     Args:
         batch: the patches.
@@ -48,7 +48,7 @@ class CoupledSteps:
         self._recorded: tuple[bytes, Callable[[], None]] | None = None
         self._turn = 0
 
-    def advance(self, u: DeviceArray, t: float, dt: float, n_steps: int, stream: int) -> None:
+    def advance(self, u: DeviceArray, t: float, dt: float, n_steps: int, numbered: int) -> None:
         """Take steps in place.
 
         Args:
@@ -56,7 +56,7 @@ class CoupledSteps:
             t: time at the beginning.
             dt: micro time step.
             n_steps: number of steps.
-            stream: sets the random numbers of this call apart.
+            numbered: number of the first step in the run, for random numbers.
         """
         batch, n = self.batch, np.int64(len(u))
         base, times = batch.base(u), self.program.steps.times
@@ -67,7 +67,7 @@ class CoupledSteps:
             last = first + count
             wanted = [t + (k + c) * dt for k in range(first, last) for c in times]
             self._walls.write(wanted, t + last * dt)
-            self._set(t=t, dt=dt, step=first, first=first, stream=stream & 0xFFFFFFFF)
+            self._set(t=t, dt=dt, step=first, first=first, numbered=numbered)
             if first == 0:
                 arguments = (u, base, self.rows, n, self._model, self._clock)
                 batch.over_patches(self.passes, "begin_all", len(u), arguments)

@@ -26,8 +26,11 @@ STATE = -1
 KERNELS = ("burst", "rate_all", "begin_all", "pass_all", "kick_all", "tick", "end_all")
 ACTS = ("couple", "lift_all", "restrict_all", "combine_states", "combine_coarse")
 
-_RESIDENT, _RESIDENT_TILES = 384, 256
-"""Threads that share a multiprocessor at least: 168 registers for each, or all 255 with tiles."""
+_RESIDENT, _RESIDENT_FEW = 384, 256
+"""Threads that share a multiprocessor at least: 168 registers for each, or all 255 where needed."""
+
+_MANY_FIELDS = 5
+"""Fields from which a thread may need more than 168 registers; those of a tile always may."""
 
 _TYPES = {"float64": "double", "float32": "float"}
 
@@ -119,6 +122,8 @@ def generate(
     base = steps.n_slot * size
     row = base + 2 * size * single
     refreshed = single and rule.time_dependent
+    roomy = tile is not None or len(rule.fields) >= _MANY_FIELDS
+    resident = _RESIDENT_FEW if roomy else _RESIDENT
     sizes = _SIZES.format(
         type=_TYPES[dtype],
         n_field=len(rule.fields),
@@ -131,7 +136,7 @@ def generate(
         refreshed=_truth(refreshed),
         team=teams.team,
         threads=teams.threads,
-        blocks=max(1, (_RESIDENT_TILES if tile else _RESIDENT) // teams.threads),
+        blocks=max(1, resident // teams.threads),
     )
     generated = [
         _rates(rule, geometry, point, exact, single),

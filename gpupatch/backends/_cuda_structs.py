@@ -38,6 +38,7 @@ def _several(kind, *names: str) -> dict[str, Any]:
 MODEL = _structure(
     **_several(_POINTER, "s", "q", "e", "r"),
     **_several(_LONG, "s_step", "e_step", "q_step", "r_step", "n_member_patch", "first"),
+    numbered=_LONG,
     **_several(np.uint32, "key0", "key1", "stream"),
 )
 LIFT_AXIS = _structure(
@@ -63,9 +64,7 @@ OBSERVE = _structure(
     **_several(_INT, "n_row", "n_line", "n_out"),
 )
 CLOCK = _structure(t=_DOUBLE, dt=_DOUBLE, first=_LONG, count=_LONG)
-MOMENT = _structure(
-    **_several(_DOUBLE, "t", "dt"), **_several(_LONG, "step", "first"), stream=np.uint32
-)
+MOMENT = _structure(**_several(_DOUBLE, "t", "dt"), **_several(_LONG, "step", "first", "numbered"))
 TERMS = _structure(array=(_POINTER, 8), weight=(_DOUBLE, 8), count=_INT)
 LAYOUT = _structure(
     **_several(_INT, "whole", "field", "scratch", "sums", "first", "speed", "bytes")

@@ -160,7 +160,7 @@ class NumbaKernels:
         n_steps: int,
         stepper: str,
         every: int = 1,
-        stream: int = 0,
+        first: int = 0,
     ) -> None:
         """Take micro-steps in place with coupled edges, many of them in one compiled call.
 
@@ -172,10 +172,10 @@ class NumbaKernels:
             n_steps: number of steps, a multiple of `every`.
             stepper: name of the micro-stepper.
             every: steps between couplings; in between the edges move linearly.
-            stream: sets the random numbers of this call apart.
+            first: number of the first step, from which its random numbers follow.
         """
         advance = self._advance_coupled if every == 1 else self._advance_moving
-        advance(coupling, u, float(t), float(dt), n_steps, stepper, every, self._key(stream))
+        advance(coupling, u, float(t), float(dt), n_steps, stepper, every, self._key(0, first))
 
     def _advance_coupled(self, coupling, u, t, dt, n_steps, stepper, every, key):
         code, program = self._program(stepper, u.size)
@@ -321,9 +321,10 @@ class NumbaKernels:
     def _chunks(self, n_patch: int) -> int:
         return min(n_patch, 8 * numba.get_num_threads())
 
-    def _key(self, stream: int) -> NDArray[np.uint64]:
+    def _key(self, stream: int, first: int = 0) -> NDArray[np.uint64]:
         seed, low = self.model.seed, 0xFFFFFFFF
-        return np.array([seed & low, (seed >> 32) & low, stream & low], dtype=np.uint64)
+        words = [seed & low, (seed >> 32) & low, stream & low, first & low]
+        return np.array(words, dtype=np.uint64)
 
     def _coupling(self, coupling: Coupling) -> tuple:
         if coupling not in self._axes:

@@ -119,7 +119,7 @@ class NumpyKernels:
         n_steps: int,
         stepper: str,
         every: int = 1,
-        stream: int = 0,
+        first: int = 0,
     ) -> None:
         """Take micro-steps in place with coupled edges.
 
@@ -132,24 +132,24 @@ class NumpyKernels:
             stepper: name of the micro-stepper.
             every: steps between couplings; in between the edges move linearly, at the rate that
                 coupling gives to the rates of change, which keeps second order.
-            stream: sets the random numbers of this call apart.
+            first: number of the first step, from which its random numbers follow.
         """
         if every == 1:
             settle = self._coupler(coupling)
             for step in range(n_steps):
                 self._step(u, t + step * dt, dt, stepper, settle)
-                self._kick(u, t + step * dt, dt, stream, step)
+                self._kick(u, t + step * dt, dt, 0, first + step)
             self.couple(coupling, u, t + n_steps * dt)
             return
-        for first in range(0, n_steps, every):
-            begin = t + first * dt
+        for begun in range(0, n_steps, every):
+            begin = t + begun * dt
             self.couple(coupling, u, begin)
             slope = self.rate(u, begin)
             self.couple(coupling, slope, begin, rate_over=every * dt)
             settle = moving_edges(u, slope, begin, self.model.edges)
-            for step in range(first, first + every):
+            for step in range(begun, begun + every):
                 self._step(u, t + step * dt, dt, stepper, settle)
-                self._kick(u, t + step * dt, dt, stream, step)
+                self._kick(u, t + step * dt, dt, 0, first + step)
         self.couple(coupling, u, t + n_steps * dt)
 
     def lift(self, lifting: Lifting, extended: Macro) -> Micro:

@@ -27,8 +27,8 @@ def rule_source(rule: Rule, target: str = "numba", dtype: str = "float64") -> st
             ``..._base``, to be evaluated in float64 on the frozen state b, and ``..._change``.
 
     Returns:
-        Python source, or CUDA C++. Values are named ``f_u_p1`` for u[1] (in ``..._change``: for its change v),
-        ``b_u_p1`` for b there, ``c_kappa_f0_m1`` for kappa[-0.5].
+        Python source, or CUDA C++. Values are named ``f_u_p1`` for u[1] (in ``..._change``: for its
+        change v), ``b_u_p1`` for b there, ``c_kappa_f0_m1`` for kappa[-0.5].
 
     Raises:
         RuleError: for an unknown target or dtype, or if the rule has no form in that dtype.

@@ -83,7 +83,6 @@ class CoupledScheme(PatchScheme):
         self.model = problem.model(phases=phases)
         self.kernels = backend.load(self.model, problem.dtype)
         self.restriction = centre_value(grid)
-        self._stream = 0
 
     @property
     def models(self) -> list[MicroModel]:
@@ -155,8 +154,8 @@ class CoupledScheme(PatchScheme):
         Returns:
             The state at ``t + n_steps dt``.
         """
-        self.kernels.advance(self.coupling, u, t, dt, n_steps, self.micro, self.every, self._stream)
-        self._stream += 1
+        first = self.micro_steps
+        self.kernels.advance(self.coupling, u, t, dt, n_steps, self.micro, self.every, first)
         self.count(n_steps, dt)
         return u
 

@@ -15,7 +15,7 @@ NOW = 0.3
 def advanced(kernels, given, *calls, stepper="euler"):
     u, t = kernels.pack(given.u), NOW
     for dt, n_steps in calls:
-        kernels.advance(given.coupling, u, t, dt, n_steps, stepper, stream=5)
+        kernels.advance(given.coupling, u, t, dt, n_steps, stepper, first=5)
         t += n_steps * dt
     return kernels.unpack(u)
 

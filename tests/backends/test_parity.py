@@ -106,7 +106,7 @@ def compare_bursts(backend, given, dtype, stepper, edge, measured=-1):
 def compare_coupled(backend, given, dtype, stepper, every=1, n_steps=8):
     def act(kernels):
         u = kernels.pack(given.u)
-        kernels.advance(given.coupling, u, NOW, given.dt, n_steps, stepper, every, stream=4)
+        kernels.advance(given.coupling, u, NOW, given.dt, n_steps, stepper, every, first=4)
         return [kernels.unpack(u)]
 
     agree(backend, given, dtype, n_steps, act)
