@@ -14,6 +14,7 @@ from cuda_host import nvrtc
 from cuda_host.host import why_not
 
 pytest.importorskip("bench.device", reason="the benchmarks are not beside the tests")
+from bench.device import worker
 from bench.device.__main__ import Run
 from bench.device.bounds import ASSUMED, bound_of, pipe_rates
 from bench.device.calibrate import probe_text
@@ -31,6 +32,7 @@ from bench.device.plots import draw
 from bench.device.results import finish, summary, wrong
 from bench.device.trials import Bench, Candidate
 from bench.device.workloads import WORKLOADS, sized
+from gpupatch.errors import BackendError
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ("per_second", "seconds", "share", "bound", "ratio", "per_clock", "mhz")
@@ -115,6 +117,19 @@ def test_a_macro_step_is_at_most_two_launches(rehearsed):
 def test_the_comparison_that_stands_in_for_pytest_agrees(bench):
     found = compare_here(host=True)
     assert (found["passed"], found["failures"]) == (2, [])
+
+
+def test_without_a_gpu_there_is_one_line_that_says_why(tmp_path, monkeypatch, capsys):
+    def missing(host):
+        raise BackendError("no GPU is visible")
+
+    monkeypatch.setattr(worker, "open_device", missing)
+    rows = str(tmp_path / "rows")
+    monkeypatch.setattr(sys, "argv", ["worker", "machine", "--rows", rows, "--deadline", "0"])
+    with pytest.raises(SystemExit) as ended:
+        worker.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().out == "no GPU is visible\n"
 
 
 def test_what_does_not_fit_the_budget_is_listed(tmp_path):

@@ -23,8 +23,10 @@ from bench.device.conformance import ROOT, conformance
 from bench.device.goals import evaluate
 from bench.device.results import finish, summary, table, wrong
 from bench.device.trials import Row
+from bench.device.worker import NO_DEVICE
 
 JOBS: dict[str, float] = {
+    "machine": 30,
     "conformance": 150,
     "calibrate": 40,
     "heterogeneous2d": 130,
@@ -37,7 +39,8 @@ JOBS: dict[str, float] = {
     "coupled": 30,
     "heterogeneous1d": 60,
 }
-"""In the order in which they are done: seconds after which a job begins nothing new."""
+"""In the order in which they are done: seconds after which a job begins nothing new. The first is
+always done."""
 
 _GRACE = 25.0
 """Seconds after which a job that was to end is ended."""
@@ -69,7 +72,7 @@ class Run:
             self.rows.append({"kind": "left out", "what": job})
             return
         limit, began = min(JOBS[job], left), time.time()
-        print(f"-- {job}: at most {limit:.0f} s", flush=True)
+        print(f"-- {job}, {began - self.began:.0f} s after the beginning", flush=True)
         if job == "conformance":
             log = self.given.out / "conformance.log"
             self.suite = conformance(self.given.host, limit, log)
@@ -77,6 +80,8 @@ class Run:
         else:
             code = self._work(job, limit)
         self.jobs.append({"name": job, "exit": code, "seconds": time.time() - began})
+        if code == NO_DEVICE:
+            sys.exit(NO_DEVICE)
 
     def _work(self, job: str, limit: float) -> int | str:
         """Run a worker and collect its rows, whatever becomes of it."""
@@ -148,7 +153,7 @@ def main() -> None:
     if unknown:
         parser.error(f"no job {', '.join(sorted(unknown))}; there are {', '.join(JOBS)}")
     run = Run(given)
-    for job in (job for job in JOBS if job in wanted):
+    for job in (job for job in JOBS if job in {"machine", *wanted}):
         run.do(job)
         run.write()
     record = run.write()

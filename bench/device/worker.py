@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from bench.device.machine import describe
 from bench.device.macro import coupled_steps, macro_steps
 from bench.device.trials import Bench, Row
 from bench.device.workloads import WORKLOADS, Workload, sized
+from gpupatch.errors import BackendError
+
+NO_DEVICE = 2
+"""Exit code of a worker that has nothing to measure on."""
 
 Measure = Callable[[Bench, Workload, bool], None]
 
@@ -41,10 +46,16 @@ def main() -> None:
             out.write(json.dumps(row, default=_plain) + "\n")
             out.flush()
 
-        device, clock = open_device(given.host)
+        try:
+            device, clock = open_device(given.host)
+        except BackendError as error:
+            print(error)
+            sys.exit(NO_DEVICE)
+        if given.job == "machine":
+            write({"kind": "machine"} | describe(device))
+            return
         bench = Bench(device, clock, given.deadline, write)
         if given.job == "calibrate":
-            write({"kind": "machine"} | describe(device))
             calibrate(bench, given.quick)
             return
         measure, names = ACTS.get(given.job, (bursts, (given.job,)))
