@@ -84,6 +84,10 @@ class Known:
             self.lines.append(f"const {kind} {name} = {text};")
         return name
 
+    def defines(self, name: str) -> bool:
+        """Whether a name is a constant."""
+        return name in self._names
+
     def kind(self, cell: Place) -> Kind | None:
         """In which lanes a cell is live; None if in none of them."""
         found = [classes[c] for classes, c in zip(self.classes, cell, strict=True)]
@@ -106,18 +110,28 @@ class Known:
 
     def site(self, array: str, index: int, at: Place, start: str = "") -> str:
         """An entry of an array of sites, at a place of the lane or at the site nearest to it."""
-        terms = [f"{index} * N_SITE"] if index else []
+        shift, lines = index * self.geometry.n_site, []
         for axis, p in enumerate(at):
             n, first = self.geometry.sites[axis], self.tile.first[axis] + p
-            text = self._along(axis, p)
-            if first + (self.tile.lanes[axis] - 1) * self.tile.cells[axis] >= n:
-                text = f"min({text}, {n - 1})"
-            if first < 0:
-                text = f"max({text}, 0)"
             stride = self.geometry.place([int(k == axis) for k in range(len(at))])
-            text = f"({text}) * {stride}" if stride > 1 else text
-            terms.append(self.define(f"x{axis}{_joined((p,))}", text, "int"))
-        return f"{array}[{start}{' + '.join(terms)}]"
+            text = self._along(axis, p)
+            last = first + (self.tile.lanes[axis] - 1) * self.tile.cells[axis]
+            nearest = f"min({text}, {n - 1})" if last >= n else text
+            nearest = f"max({nearest}, 0)" if first < 0 else nearest
+            lines.append((f"x{axis}{_joined((p,))}", f"({nearest}) * {stride}", nearest != text))
+            shift += first * stride
+        if not any(outside for _, _, outside in lines):
+            return f"({array} + {start}{self._here()})[{shift}]"
+        terms = [f"{index} * N_SITE", *(self.define(x, text, "int") for x, text, _ in lines)]
+        return f"{array}[{start}{' + '.join(terms if index else terms[1:])}]"
+
+    def _here(self) -> str:
+        """Distance of the first cell of this lane from that of the first lane."""
+        terms = ["0"]
+        for axis, (n, cells) in enumerate(zip(self.tile.lanes, self.tile.cells, strict=True)):
+            stride = self.geometry.place([int(k == axis) for k in range(len(self.tile.lanes))])
+            terms += [f"lane{axis} * {cells * stride}"] if n > 1 else []
+        return self.define("here", " + ".join(terms[1:] or terms), "int64_t")
 
     def beyond(self, axis: int, p: int) -> str:
         """Whether this lane finds a place outside its cells among the edges outside all cells.
@@ -142,7 +156,8 @@ class Known:
         at = moved(cell, ref.place) if self.program.placed[ref.node] else ()
         text, mask = self.expression(ref, at), self.mask(kind)
         text = f"{mask} * {text}" if mask else text
-        name = f"k{ref.node}{_joined(at)}" + (f"_at{_joined(kind)}" if mask else "")
+        name = f"{'o' if one else 'k'}{ref.node}{_joined(at)}"
+        name += f"_at{_joined(kind)}" if mask else ""
         return self.define(name, f"T(1.0) + {text}" if one else text)
 
     def expression(self, ref: Ref, at: Place = ()) -> str:

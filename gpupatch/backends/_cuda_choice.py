@@ -16,7 +16,7 @@ from gpupatch.backends._site_loops import Geometry
 from gpupatch.micro.lower import Block
 
 _REGISTERS, _RESERVED = 255, 24
-"""Registers of a thread, of 4 bytes, and how many of them are no values of a step."""
+"""Registers of a thread, of 4 bytes, and how many of them hold no values of a step."""
 
 _FILE = 65536
 """Registers of a multiprocessor."""
@@ -59,12 +59,18 @@ class Choice:
         """Whether registers and shared memory suffice."""
         return self.registers <= _limit(self.tile) and self.shared <= _SHARED
 
+    def fits_moving(self, geometry: Geometry, single: bool) -> bool:
+        """Whether registers suffice when edges move."""
+        moving = self.steps(Known(self.program, geometry, self.tile), single, moving=True)
+        return _registers(moving, single) <= _limit(self.tile)
+
     def steps(self, known: Known, single: bool, moving: bool) -> Schedule:
         """The lines of a step; see `Lane`."""
-        schedule = Schedule(Lane(known, single, moving, self.masks_factors))
-        if moving and _registers(schedule, single) > _limit(self.tile):
-            return Schedule(Lane(known, single, moving, self.masks_factors, lean=True))
-        return schedule
+        lean = False
+        if moving:
+            full = Schedule(Lane(known, single, moving, self.masks_factors))
+            lean = _registers(full, single) > _limit(self.tile)
+        return Schedule(Lane(known, single, moving, self.masks_factors, lean))
 
 
 def programs(block: Block) -> list[Program]:
@@ -109,7 +115,7 @@ def candidates(block: Block, geometry: Geometry, single: bool) -> list[Choice]:
     found: list[Choice] = []
     for tile in tiles[:_TRIED]:
         choice = choose(written, geometry, tile, single)
-        if choice.fits:
+        if choice.fits and choice.fits_moving(geometry, single):
             found.append(choice)
         if len(found) == _FOUND:
             break

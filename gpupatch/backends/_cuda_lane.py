@@ -41,12 +41,13 @@ class Lane:
             zero elsewhere.
         masks_factors: whether cells are frozen by factors, of which there is one more for every
             kind of cell, or by one more multiplication of the whole increment.
-        lean: whether what edges gain is read in every step rather than kept in registers.
+        lean: whether edges that move are read in every step rather than kept in registers.
 
     Attributes:
         before: definitions before the steps that depend on `moving`.
         operations: by name.
         targets: the new values of all fields, by cell.
+        drifts: the new values of `edges`, if they move.
         edges: (field, place) of the variables that hold edges outside of all cells.
         exchanged: operations that read what another lane has left in shared memory.
     """
@@ -70,9 +71,7 @@ class Lane:
                 self.targets[cell] = [self._update(f, cell, kind) for f in range(self.n_field)]
             elif moving:
                 self.targets[cell] = [self._drift("u", f, cell) for f in range(self.n_field)]
-        self.drifts = {
-            name: self._drift("g", f, at) for name, (f, at) in self.edges.items() if moving
-        }
+        self.drifts = {g: self._drift("g", *at) for g, at in self.edges.items() if moving}
 
     @property
     def n_field(self) -> int:
@@ -80,9 +79,14 @@ class Lane:
         return len(self.program.updates)
 
     def _operation(self, name: str, kind: str, text: str, *reads: str) -> str:
+        if kind in (ADD, MULTIPLY, FMA, FUNCTION) and all(map(self._is_constant, reads)):
+            return self.known.define(name, text.format(*reads))
         if name not in self.operations:
             self.operations[name] = Operation(text.format(*reads), reads, kind)
         return name
+
+    def _is_constant(self, name: str) -> bool:
+        return self.known.defines(name) or name.startswith("T(")
 
     def _plus(self, name: str, a: str, b: str, total: str, sign: str = "") -> str:
         """A sum so far, which may be empty, and a product."""
@@ -154,11 +158,14 @@ class Lane:
 
     def _speed(self, f: int, at: Place) -> str:
         """What an edge gains in a step."""
-        place = self.known.site("to", f, at)
+        name, place = cell_name("d", f, at), self.known.site("to", f, at)
         if self.lean:
-            place = place.replace("to", "((const volatile T*)to)", 1)
-            return self._operation(cell_name("d", f, at), SHARED, place)
-        return self._define(cell_name("d", f, at), place)
+            return self._operation(name, SHARED, self._now(place))
+        return self._define(name, place)
+
+    def _now(self, place: str) -> str:
+        """An entry of a row that is read in every step rather than kept in a register."""
+        return f"*(const volatile T*)&{place}"
 
     def _define(self, name: str, text: str) -> str:
         line = f"const T {name} = {text};"
@@ -274,7 +281,12 @@ class Lane:
         if not beyond:
             return name
         edge = cell_name("g", f, at)
-        self.edges[edge] = f, at
+        if self.lean:
+            passed = self._operation("passed", "", "T(step)")
+            begun = self._operation(f"{edge}_0", SHARED, self._now(self.known.site("from", f, at)))
+            self._operation(edge, FMA, "fma({0}, {1}, {2})", passed, self._speed(f, at), begun)
+        else:
+            self.edges[edge] = f, at
         return self._operation(name, CHOICE, "{0} ? {1} : {2}", beyond, edge, inner)
 
     def _neighbour(self, axis: int, before: bool) -> str:

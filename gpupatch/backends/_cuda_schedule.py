@@ -1,8 +1,7 @@
 """The order of the operations of a step.
 
 New values replace old ones in place: whatever reads the old value of a cell is computed before the
-cell is overwritten, so that nothing has to be moved between registers. Operations of several cells
-alternate, so that none waits for the one before it.
+cell is overwritten, so that nothing has to be moved between registers.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from gpupatch.backends._cuda_lane import SHARED, SHUFFLE, Lane
 from gpupatch.backends._cuda_nodes import Place
 
 _TOGETHER = 16
-"""Cells whose operations alternate."""
+"""Cells of a line whose operations alternate. Otherwise each would wait for the one before it, and
+the compiler would look for an order of its own, in which new values cannot replace old ones."""
 
 
 class Schedule:
@@ -40,8 +40,9 @@ class Schedule:
             for read in operation.reads:
                 readers.setdefault(read, []).append(name)
         cells = list(lane.targets)
-        for k in range(0, len(cells), _TOGETHER):
-            self._overwrite(cells[k : k + _TOGETHER], readers)
+        together = _TOGETHER if len(lane.tile.cells) == 1 else 1
+        for k in range(0, len(cells), together):
+            self._overwrite(cells[k : k + together], readers)
         for edge, name in lane.drifts.items():
             self._emit([name])
             self.lines.append(f"{edge} = {name};")

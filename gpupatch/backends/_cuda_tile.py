@@ -30,6 +30,7 @@ __device__ int run(T* w, int turn, const Given& given, const Edge& edge, int64_t
       to[edge.ring[i]] = T(dt * edge.scale * edge.speed[i]);
     team.sync();
 {moving}
+    team.sync();
   }} else {{
 {still}
   }}
@@ -101,7 +102,7 @@ def write_tile_run(
     return _RUN.format(
         known=_text(known.lines),
         load=_text(load),
-        moving=_text([*moving.lane.before, "team.sync();", *_steps(moving, loop)], 4),
+        moving=_text([*moving.lane.before, *_steps(moving, loop)], 4),
         still=_text([*still.lane.before, *_steps(still, loop)], 4),
         store=_text(store),
     )
