@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 
 from bench.device.calibrate import ASSUMED
 from gpupatch.backends._cuda import CudaKernels
-from gpupatch.backends._cuda_kernels import _name as described
 from gpupatch.backends._cuda_lane import ADD, CHOICE, FMA, FUNCTION, MULTIPLY, SHARED, SHUFFLE
-from gpupatch.backends._cuda_tile import counted, tiles_for
+from gpupatch.backends._cuda_tile import counted
 from gpupatch.micro.lower import Lowering
 
 Counts = dict[str, float]
@@ -93,9 +92,7 @@ def counted_in(kernels: CudaKernels) -> Counts | None:
         kernels: of gpupatch, loaded.
     """
     rule, geometry, dtype = kernels.model.rule, kernels.batch.geometry, kernels.dtype.name
-    name, single = kernels.batch.bursts("euler").name, dtype == "float32"
-    tiles = tiles_for(rule, geometry, dtype) if name.startswith("tile") else []
-    tile = next((tile for tile in tiles if name == described(tile)), None)
+    tile, single = kernels.batch.bursts("euler").tile, dtype == "float32"
     if tile is None:
         return None
     lowering = Lowering(rule.fields, rule.accesses, rule.ndim, dict(geometry.alike))

@@ -48,6 +48,7 @@ class Compiled:
         teams: how threads are shared out.
         name: what they are.
         reason: why they were chosen.
+        tile: lanes and cells, if the state is held in registers.
     """
 
     module: Module
@@ -55,6 +56,7 @@ class Compiled:
     teams: Teams
     name: str
     reason: str
+    tile: Tile | None = None
 
 
 @functools.lru_cache(maxsize=256)
@@ -106,7 +108,7 @@ def for_bursts(
     obstacle = _obstacle(rule, dtype, stepper, same_slope, wanted)
     passed_over: list[str] = []
     for tile in [] if obstacle else tiles_for(rule, geometry, dtype)[:_COMPILED_TILES]:
-        teams = Teams(tile.team, max(tile.team, _BLOCK))
+        teams = _teams(tile.team)
         program = generate(rule, geometry, dtype, stepper, measured, teams, tile)
         try:
             module = device.compile(program.text, ("burst",))
@@ -118,7 +120,7 @@ def for_bursts(
             reason = "the best by count of operations"
             if passed_over:
                 reason = f"{reason} that stays in registers, after {'; '.join(passed_over)}"
-            return Compiled(module, program, teams, _name(tile), reason)
+            return Compiled(module, program, teams, _name(tile), reason, tile)
         passed_over.append(f"{_name(tile)} took {local} B of local memory")
     found = plain(device, rule, geometry, dtype, stepper, measured)
     reason = obstacle or "; ".join(passed_over) or "the patch does not fit the registers of a team"
@@ -144,7 +146,12 @@ def plain_teams(geometry: Geometry) -> Teams:
         team *= 2
     if wanted > 32:
         team = min(_LARGEST_TEAM, 32 * -(-wanted // 32))
-    return Teams(team, max(team, _BLOCK) if team <= 32 else team)
+    return _teams(team)
+
+
+def _teams(team: int) -> Teams:
+    """Several teams to a block as long as they are groups of lanes of one warp."""
+    return Teams(team, _BLOCK if team <= 32 else team)
 
 
 def _obstacle(rule: Rule, dtype: str, stepper: str, same_slope: bool, wanted: str) -> str:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from problems import problem, rounding
 
+from gpupatch.backends import _cuda_kernels
 from gpupatch.backends._cuda import CudaBackend
+from gpupatch.backends._cuda_cells import Tile
 from gpupatch.backends._device import Resources
 from gpupatch.errors import BackendError
 from gpupatch.micro import lattice
@@ -58,6 +60,35 @@ def test_euler_steps_are_taken_in_registers_and_agree_with_those_in_shared_memor
     assert tile[2].startswith("tile, ")
     assert shared[2:] == (f"plain, {shared[2].split()[1]} threads per patch", "it was asked for")
     agree(given, tile, shared)
+
+
+TILES = [
+    Tile((1, 1), (7, 7)),
+    Tile((2, 2), (3, 3), (1, 1)),
+    Tile((2, 2), (4, 4)),
+    Tile((4, 4), (2, 2)),
+    Tile((2, 1), (3, 7), (1, 0)),
+    Tile((8, 8), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("tile", TILES, ids=lambda t: f"{t.lanes} lanes, {t.cells} cells")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_every_tile_takes_the_same_steps(host, plain, monkeypatch, tile, dtype):
+    given = problem(lattice.get("gray_scott", 2), shared=False)
+    monkeypatch.setattr(_cuda_kernels, "tiles_for", lambda *_: [tile])
+    _cuda_kernels.for_bursts.cache_clear()
+    speed = np.random.default_rng(1).normal(size=given.u.shape).astype(dtype)
+    results = []
+    for backend in (host, plain):
+        kernels = backend.load(given.model, dtype)
+        for rate in (None, speed):
+            u = kernels.pack(given.u)
+            results.append((kernels.burst(u, given.plan(), NOW, rate), kernels.unpack(u)))
+    for found, expected in zip(results[:2], results[2:], strict=True):
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=rounding(given, dtype, 8))
+    _cuda_kernels.for_bursts.cache_clear()
 
 
 @pytest.mark.parametrize(
