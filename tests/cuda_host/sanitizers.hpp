@@ -69,10 +69,10 @@ inline void leave(Tag* tag) {
 }
 
 // ThreadSanitizer's threads, which are dear to make and limited in number. A launch has different
-// ones for all threads of all blocks, up to MANY; those of earlier launches are used again.
+// ones for all threads of all blocks, up to MANY, with 0.8 MB each; later launches use them again.
 class Histories {
  public:
-  static constexpr size_t MANY = 2048;
+  static constexpr size_t MANY = 1024;
 
   void begin_launch() {
     Unseen unseen;
