@@ -1,11 +1,14 @@
 """Whole runs whose patches live on a device, with its kernels run on the CPU."""
 
+import json
+
 import numpy as np
 import pytest
 
 from gpupatch.backends._cuda import CudaKernels
 from gpupatch.backends._numpy import NumpyBackend
 from gpupatch.files.case import load_case
+from gpupatch.run import execute
 from gpupatch.run.build import build
 from gpupatch.simulation import NON_FINITE, simulate
 
@@ -70,3 +73,26 @@ def test_a_failure_between_two_looks_is_found_where_it_happened(host):
     assert found.report["status"] == expected.report["status"] == NON_FINITE
     assert found.report["failure"] == expected.report["failure"]
     assert found.times[-1] == expected.times[-1]
+
+
+def test_a_dry_run_shows_the_memory_and_the_kernel(host, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(execute, "get_backend", lambda name: (host, "for a test"))
+    execute.run_case(load_case("rod"), tmp_path / "out", dry_run=True)
+    told = capsys.readouterr().out
+    assert "device memory: " in told
+    assert "kernel: plain" in told
+    assert "tiles take Euler steps, not rk4" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_tells_kernels_launches_and_waits(host, monkeypatch, tmp_path):
+    monkeypatch.setattr(execute, "get_backend", lambda name: (host, "for a test"))
+    overrides = ["time.end=0.02", "time.save=3", "time.micro='euler'"]
+    assert execute.run_case(load_case("rod", overrides), tmp_path / "out").exit_code == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    (device,) = report["device"]
+    assert report["backend"] == "host"
+    assert next(iter(device["kernels"])).startswith("tile")
+    assert device["launches"]["burst"] == 4 * 20
+    once = len(["check of healing", "length of the micro-step"])
+    assert device["waits"] == {"coarse values": report["host_reads"] + once}

@@ -88,7 +88,7 @@ class CudaKernels:
         """The values of a state in float64."""
         if self.batch.single:
             u = self.batch.base(u).reshape(u.shape) + u.astype(np.float64)
-        return np.array(self.device.get(u))
+        return np.array(self.batch.fetch(u, "values at all sites"))
 
     def axpy(self, terms: Sequence[tuple[float, Handle]]) -> Handle:
         """sum_k weight_k state_k, in one launch for every eight terms."""
@@ -102,7 +102,7 @@ class CudaKernels:
 
     def download(self, U: Handle) -> Macro:
         """Coarse values on the host; waits for the device."""
-        return np.array(self.device.get(U)) if self.device.holds(U) else U
+        return np.array(self.batch.fetch(U, "coarse values")) if self.device.holds(U) else U
 
     def combine(self, terms: Sequence[tuple[float, Handle]]) -> Handle:
         """sum_k weight_k U_k of coarse values, in one launch for every eight terms."""
@@ -195,7 +195,7 @@ class CudaKernels:
         if scratch > self.device.limits.shared:
             memory, scratch = self.device.xp.empty(self.batch.blocks(n) * scratch // 8), 0
         self.batch.act("lift_all", n, (u, memory, np.int64(n), struct), scratch)
-        return self.pack(self.device.get(u)) if self.batch.single else u
+        return self.pack(self.batch.fetch(u, "lifted values")) if self.batch.single else u
 
     def burst(
         self, u: Handle, plan: BurstPlan, t: float, edge_rate: Micro | None = None
@@ -248,14 +248,16 @@ class CudaKernels:
         n_site = np.int32(self.batch.geometry.n_site)
         arguments = (u, base, out, np.int64(n), np.int32(n_field), n_site, struct)
         self.batch.act("restrict_all", n * n_field, arguments)
-        return np.array(self.device.get(out))
+        return np.array(self.batch.fetch(out, "restricted values"))
 
     def norm(self, u: Handle) -> float:
         """Largest magnitude over all sites."""
+        self.batch.waits["norm"] += 1
         return float(abs(u).max())
 
     def finite(self, u: Handle) -> bool:
         """Whether every value is finite."""
+        self.batch.waits["finiteness"] += 1
         return bool(self.device.xp.isfinite(u).all())
 
     def describe(self, stepper: str, coupled: bool) -> list[str]:
@@ -269,8 +271,13 @@ class CudaKernels:
         return [f"device memory: {memory}", f"kernel: {found.name}: {found.reason}"]
 
     def facts(self) -> dict[str, Any]:
-        """Launches by kernel (of recorded steps, once), and the kernels of bursts."""
-        return {"launches": dict(self.batch.launched), "kernels": dict(self.batch.chosen)}
+        """Launches by kernel (of recorded steps, once), waits for the device, kernels chosen."""
+        batch = self.batch
+        return {
+            "kernels": dict(batch.chosen),
+            "launches": dict(batch.launched),
+            "waits": dict(batch.waits),
+        }
 
     def _burst(
         self, u, speeds, lift: Struct, n: int, plan: BurstPlan, t, moving: bool, resident=False
@@ -297,7 +304,7 @@ class CudaKernels:
             self._launch_burst(
                 bursts, u, speeds, out, lift, edge, observe, clock, count, model, measures
             )
-            parts.append(out if resident else self.device.get(out))
+            parts.append(out if resident else self.batch.fetch(out, "samples"))
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
         return np.moveaxis(whole, 1, 2)
 

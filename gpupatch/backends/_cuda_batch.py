@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpupatch.arrays import Micro
 from gpupatch.backends._cuda_kernels import ACT_THREADS, Compiled, acts, for_bursts, plain
@@ -36,7 +37,8 @@ class Batch:
     Attributes:
         fixed: tables that live as long as the batch.
         launched: how often each kernel was started.
-        chosen: kernels of bursts that have run, and why they were chosen.
+        chosen: kernels that have run, and why they were chosen.
+        waits: how often the host waited for the device, by what it waited for.
     """
 
     def __init__(self, model: MicroModel, dtype: str, device: Device, kernels: str = "auto"):
@@ -49,6 +51,7 @@ class Batch:
         self.edge = self.fixed.edges(model.sites, model.edges, len(model.rule.fields))
         self.launched: Counter[str] = Counter()
         self.chosen: dict[str, str] = {}
+        self.waits: Counter[str] = Counter()
         self._base: DeviceArray | None = None
         self._models: dict[tuple[Program, float], tuple[Struct, Tables]] = {}
         self._latest: tuple[Program, float, tuple] | None = None
@@ -139,6 +142,16 @@ class Batch:
             arrays = rule_tables(self.model, program.point, program.exact, step, self.dtype)
             self._latest = program, step, arrays
         return self._latest[2]
+
+    def fetch(self, array: DeviceArray, what: str) -> NDArray:
+        """A copy of an array on the host, for which the host waits.
+
+        Args:
+            array: on the device.
+            what: what it waits for, in a word.
+        """
+        self.waits[what] += 1
+        return self.device.get(array)
 
     def launch(
         self, module: Module, name: str, blocks: int, threads: int, arguments: Sequence,

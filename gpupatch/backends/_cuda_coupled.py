@@ -37,6 +37,7 @@ class CoupledSteps:
         self.batch, self.coupling = batch, coupling
         self.passes = batch.passes(stepper)
         self.program = self.passes.program
+        batch.chosen[self.passes.name] = "coupled steps, two launches per coupling"
         xp, n = batch.device.xp, batch.model.n_patches
         self.rows: DeviceArray = xp.empty((n, self.program.row), dtype=batch.dtype)
         self.noisy = bool(batch.model.rule.noise)
