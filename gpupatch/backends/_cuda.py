@@ -327,7 +327,7 @@ class CudaKernels:
         together = teams.threads // teams.team
         blocks = batch.blocks(-(-n // together))
         shared, memory = int(place["bytes"]) * together, None
-        if shared > self.device.limits.shared:
+        if shared + bursts.static > self.device.limits.shared:
             memory, shared = self.device.xp.empty(blocks * shared, dtype=np.uint8), 0
         arguments = (
             u, None if lifts else batch.base(u), speeds, out, memory, np.int64(n), model, lift,

@@ -16,6 +16,9 @@ from gpupatch.coupling import Coupling
 RECORDED = 100
 """Steps that are replayed between two calls of the host; an even number."""
 
+_WARM = 2
+"""Steps before a recording, so that nothing is loaded or allocated while it is made."""
+
 _TABLE_ENTRIES = 1 << 18
 """Boundary values that are computed ahead of the steps that need them."""
 
@@ -85,22 +88,33 @@ class CoupledSteps:
             yield first, min(most, n_steps - first)
 
     def _run(self, count: int, base) -> None:
-        if self._turn == 0 and count >= RECORDED:
-            replay = self._replay(base)
+        if self._turn == 0 and count >= RECORDED + _WARM:
+            replay = self._recorded_before(base)
+            if replay is None:
+                self._take(_WARM, base)
+                replay, count = self._record(base), count - _WARM
             for _ in range(count // RECORDED):
                 replay()
             count %= RECORDED
         if count:
             self._take(count, base)
 
-    def _replay(self, base) -> Callable[[], None]:
-        """A hundred steps, recorded unless they are what was recorded last."""
+    def _recorded_before(self, base) -> Callable[[], None] | None:
+        """The recording, if it reads from where everything is now."""
+        if self._recorded is not None and self._recorded[0] == self._places(base):
+            return self._recorded[1]
+        return None
+
+    def _record(self, base) -> Callable[[], None]:
+        """Record a hundred steps."""
+        replay = self.batch.device.record(functools.partial(self._take, RECORDED, base))
+        self._recorded = self._places(base), replay
+        return replay
+
+    def _places(self, base) -> bytes:
+        """Everything that launches are given, which a recording keeps."""
         address = np.uint64(self.batch.device.address(base))
-        key = self._model.tobytes() + self._walls.struct.tobytes() + address.tobytes()
-        if self._recorded is None or self._recorded[0] != key:
-            work = functools.partial(self._take, RECORDED, base)
-            self._recorded = key, self.batch.device.record(work)
-        return self._recorded[1]
+        return self._model.tobytes() + self._walls.struct.tobytes() + address.tobytes()
 
     def _take(self, count: int, base) -> None:
         """Launch steps one by one, and move the clock."""

@@ -49,6 +49,7 @@ class Compiled:
         name: what they are.
         reason: why they were chosen.
         tile: lanes and cells, if the state is held in registers.
+        static: bytes of shared memory that a burst takes beside what it is given at launch.
     """
 
     module: Module
@@ -57,6 +58,7 @@ class Compiled:
     name: str
     reason: str
     tile: Tile | None = None
+    static: int = 0
 
 
 @functools.lru_cache(maxsize=256)
@@ -115,13 +117,13 @@ def for_bursts(
         except BackendError as error:
             passed_over.append(f"{_name(tile)}: {error}")
             continue
-        local = module.resources("burst").local
-        if local == 0:
+        found = module.resources("burst")
+        if found.local == 0:
             reason = "the best by count of operations"
             if passed_over:
                 reason = f"{reason} that stays in registers, after {'; '.join(passed_over)}"
-            return Compiled(module, program, teams, _name(tile), reason, tile)
-        passed_over.append(f"{_name(tile)} took {local} B of local memory")
+            return Compiled(module, program, teams, _name(tile), reason, tile, found.shared)
+        passed_over.append(f"{_name(tile)} took {found.local} B of local memory")
     found = plain(device, rule, geometry, dtype, stepper, measured)
     reason = obstacle or "; ".join(passed_over) or "the patch does not fit the registers of a team"
     return Compiled(found.module, found.program, found.teams, found.name, reason)
