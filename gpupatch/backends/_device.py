@@ -62,7 +62,7 @@ class Device(Protocol):
     """A place where arrays live and CUDA C++ runs."""
 
     name: str
-    xp: ModuleType
+    xp: Any
     limits: Limits
 
     def compile(self, source: str, names: Sequence[str]) -> Module:

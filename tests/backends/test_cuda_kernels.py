@@ -1,5 +1,7 @@
 """Which kernel runs, and why."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from problems import problem, rounding
@@ -103,7 +105,7 @@ def test_what_tiles_cannot_do_is_done_in_shared_memory(host, stepper, edge, reas
 
 def test_a_tile_that_spills_or_does_not_compile_gives_way_to_the_next(host, plain):
     given = problem(lattice.get("diffusion", 2))
-    backend = CudaBackend(Crowded(host.device, [64, None]))
+    backend = CudaBackend(cast(Any, Crowded(host.device, [64, None])))
     found = burst(backend, given)
     assert found[2].startswith("tile, ")
     assert "took 64 B of local memory" in found[3]
@@ -112,7 +114,7 @@ def test_a_tile_that_spills_or_does_not_compile_gives_way_to_the_next(host, plai
 
 
 def test_when_all_tiles_spill_the_plain_kernel_runs(host):
-    backend = CudaBackend(Crowded(host.device, [8, 16, 24]))
+    backend = CudaBackend(cast(Any, Crowded(host.device, [8, 16, 24])))
     _, _, name, reason = burst(backend, problem(lattice.get("diffusion", 2)))
     assert name.startswith("plain")
     assert reason.count("local memory") == 3

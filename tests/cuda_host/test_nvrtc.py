@@ -90,7 +90,8 @@ def check(text: str, names, arch: str, most: dict[str, int] = REGISTERS) -> None
     ids=lambda value: getattr(value, "name", value),
 )  # fmt: skip
 def test_kernels_of_a_few_rules_stay_in_registers(candidate, dtype, stepper, measured, arch):
-    most = REGISTERS if len(candidate.fields) < 4 else dict.fromkeys(KERNELS, 255)
+    few = len(candidate.fields) < 4
+    most: dict[str, int] = REGISTERS if few else {name: 255 for name in KERNELS}
     check(source(candidate, dtype, stepper, measured), KERNELS, arch, most)
 
 
