@@ -76,6 +76,11 @@ class Known:
             for axis, n in enumerate(tile.lanes)
         ]
         self._names: set[str] = set()
+        self._texts: dict[int, tuple[str, list[tuple[int, Place]]]] = {}
+        axes = range(len(tile.lanes))
+        self._strides = [geometry.place([int(k == axis) for k in axes]) for axis in axes]
+        terms = [f"lane{k} * {tile.cells[k] * self._strides[k]}" for k in axes]
+        self.define("here", " + ".join(terms), "int64_t")
 
     def define(self, name: str, text: str, kind: str = "T") -> str:
         """A constant, defined when it is first asked for."""
@@ -110,28 +115,19 @@ class Known:
 
     def site(self, array: str, index: int, at: Place, start: str = "") -> str:
         """An entry of an array of sites, at a place of the lane or at the site nearest to it."""
-        shift, lines = index * self.geometry.n_site, []
+        shift, names, clamped = index * self.geometry.n_site, [], False
         for axis, p in enumerate(at):
             n, first = self.geometry.sites[axis], self.tile.first[axis] + p
-            stride = self.geometry.place([int(k == axis) for k in range(len(at))])
-            text = self._along(axis, p)
             last = first + (self.tile.lanes[axis] - 1) * self.tile.cells[axis]
-            nearest = f"min({text}, {n - 1})" if last >= n else text
-            nearest = f"max({nearest}, 0)" if first < 0 else nearest
-            lines.append((f"x{axis}{_joined((p,))}", f"({nearest}) * {stride}", nearest != text))
-            shift += first * stride
-        if not any(outside for _, _, outside in lines):
-            return f"({array} + {start}{self._here()})[{shift}]"
-        terms = [f"{index} * N_SITE", *(self.define(x, text, "int") for x, text, _ in lines)]
-        return f"{array}[{start}{' + '.join(terms if index else terms[1:])}]"
-
-    def _here(self) -> str:
-        """Distance of the first cell of this lane from that of the first lane."""
-        terms = ["0"]
-        for axis, (n, cells) in enumerate(zip(self.tile.lanes, self.tile.cells, strict=True)):
-            stride = self.geometry.place([int(k == axis) for k in range(len(self.tile.lanes))])
-            terms += [f"lane{axis} * {cells * stride}"] if n > 1 else []
-        return self.define("here", " + ".join(terms[1:] or terms), "int64_t")
+            clamped |= first < 0 or last >= n
+            shift += first * self._strides[axis]
+        if not clamped:
+            return f"({array} + {start}here)[{shift}]"
+        for axis, p in enumerate(at):
+            text, n = self._along(axis, p), self.geometry.sites[axis]
+            text = f"min(max({text}, 0), {n - 1}) * {self._strides[axis]}"
+            names.append(self.define(f"x{axis}{_joined((p,))}", text, "int"))
+        return f"{array}[{start}{index * self.geometry.n_site} + {' + '.join(names)}]"
 
     def beyond(self, axis: int, p: int) -> str:
         """Whether this lane finds a place outside its cells among the edges outside all cells.
@@ -154,23 +150,32 @@ class Known:
             one: whether one is added.
         """
         at = moved(cell, ref.place) if self.program.placed[ref.node] else ()
-        text, mask = self.expression(ref, at), self.mask(kind)
-        text = f"{mask} * {text}" if mask else text
+        mask = self.mask(kind)
         name = f"{'o' if one else 'k'}{ref.node}{_joined(at)}"
         name += f"_at{_joined(kind)}" if mask else ""
+        if self.defines(name):
+            return name
+        text = self.expression(ref, at)
+        text = f"{mask} * {text}" if mask else text
         return self.define(name, f"T(1.0) + {text}" if one else text)
 
     def expression(self, ref: Ref, at: Place = ()) -> str:
         """The text of a "known" or "moment" node."""
-        names = {}
-        for symbol in sorted(self.program.nodes[ref.node].data.free_symbols, key=str):
+        if ref.node not in self._texts:
+            self._texts[ref.node] = self._text(self.program.nodes[ref.node].data)
+        text, statics = self._texts[ref.node]
+        return text.format(*(self.site("given.s", k, moved(at, place)) for k, place in statics))
+
+    def _text(self, expression) -> tuple[str, list[tuple[int, Place]]]:
+        """An expression with {} for its statics, and their indices and places."""
+        names, statics = {}, []
+        for symbol in sorted(expression.free_symbols, key=str):
             if symbol in self.program.statics:
-                index, place = self.program.statics[symbol]
-                text = self.site("given.s", index, moved(at, place))
-                names[symbol] = sp.Symbol(text, real=True)
+                names[symbol] = sp.Symbol(f"{{{len(statics)}}}", real=True)
+                statics.append(self.program.statics[symbol])
             elif symbol in self.program.scalars:
                 self.define(symbol.name, f"T(given.q[{self.program.scalars[symbol]}])")
-        return self.print(self.program.nodes[ref.node].data.xreplace(names))
+        return self.print(expression.xreplace(names)), statics
 
     def _along(self, axis: int, p: int) -> str:
         first = self.tile.first[axis] + p

@@ -27,7 +27,7 @@ _CROWDED = 168
 _TEAM, _SHARED = 512, 32768
 """Threads of the largest team, and bytes that it may exchange."""
 
-_FOUND, _TRIED = 8, 40
+_FOUND, _TRIED = 6, 40
 """Tiles that are offered, and tiles that are counted at most."""
 
 _LOOP, _BARRIER, _FUNCTION = 6, 20, 20
@@ -66,11 +66,10 @@ class Choice:
 
     def steps(self, known: Known, single: bool, moving: bool) -> Schedule:
         """The lines of a step; see `Lane`."""
-        lean = False
-        if moving:
-            full = Schedule(Lane(known, single, moving, self.masks_factors))
-            lean = _registers(full, single) > _limit(self.tile)
-        return Schedule(Lane(known, single, moving, self.masks_factors, lean))
+        full = Schedule(Lane(known, single, moving, self.masks_factors))
+        if not moving or _registers(full, single) <= _limit(self.tile):
+            return full
+        return Schedule(Lane(known, single, moving, self.masks_factors, lean=True))
 
 
 def programs(block: Block) -> list[Program]:
@@ -91,11 +90,12 @@ def choose(written: list[Program], geometry: Geometry, tile: Tile, single: bool)
     Returns:
         The cheapest way of those that fit the registers, or that which takes the fewest.
     """
-    found = [
-        _weighed(tile, program, masks, geometry, single)
-        for program in written
-        for masks in (True, False)
-    ]
+    found: list[Choice] = []
+    for program in written:
+        for masks_factors in (True, False):
+            found.append(_weighed(tile, program, masks_factors, geometry, single))
+            if found[-1].fits or program.unsafe:
+                break
     fitting = [choice for choice in found if choice.fits]
     if fitting:
         return min(fitting, key=lambda choice: choice.cost)
@@ -151,7 +151,7 @@ def _live(geometry: Geometry) -> int:
 
 
 def _tiles(block: Block, geometry: Geometry, single: bool) -> Iterator[Tile]:
-    """Tiles of which one value of each kind per cell fits the registers."""
+    """Tiles whose values at cells, one of each kind, and around them fit the registers."""
     kept = len({(load.array, load.index) for load in block.loads}) + single * len(block.outputs)
     reach = [0] * len(geometry.sites)
     for load in block.loads:
@@ -163,9 +163,16 @@ def _tiles(block: Block, geometry: Geometry, single: bool) -> Iterator[Tile]:
     for axes in itertools.product(*per_axis):
         lanes, cells, start = zip(*axes, strict=True)
         tile = Tile(lanes, cells, start)
-        registers = kept * math.prod(cells) * (1 if single else 2) + _RESERVED
-        if tile.team <= _TEAM and tile.apart(0) <= WARP and registers <= _limit(tile):
+        values = kept * math.prod(cells) + len(block.outputs) * _around(tile) / 2
+        fits = values * (1 if single else 2) + _RESERVED <= _limit(tile)
+        if fits and tile.team <= _TEAM and tile.apart(0) <= WARP:
             yield tile
+
+
+def _around(tile: Tile) -> float:
+    """Places beside the cells of a lane that belong to other lanes."""
+    cells = math.prod(tile.cells)
+    return sum(2 * cells / c for c, n in zip(tile.cells, tile.lanes, strict=True) if n > 1)
 
 
 def _along(n: int, edges: int, reach: int) -> Iterator[tuple[int, int, int]]:
@@ -181,6 +188,6 @@ def _along(n: int, edges: int, reach: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _rough(tile: Tile, geometry: Geometry, single: bool) -> float:
-    cells = math.prod(tile.cells)
-    halo = sum(2 * cells / c for c, n in zip(tile.cells, tile.lanes, strict=True) if n > 1)
-    return tile.team / _live(geometry) * (cells * 5 + (1 if single else 2) * halo + _LOOP)
+    """A cost that needs no program."""
+    values = 5 * math.prod(tile.cells) + (1 if single else 2) * _around(tile)
+    return (values + _LOOP) * tile.team / _live(geometry)
