@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ from gpupatch.lifting import Lifting
 from gpupatch.micro.model import MicroModel
 from gpupatch.micro.verify import verify
 from gpupatch.restriction import Restriction
+
+_KEPT = 6
+"""Tables of one kind that are kept on the device between bursts."""
 
 _TERMS = 8
 """Terms of a linear combination that one launch adds up; see `Terms` in acts.cu."""
@@ -76,6 +79,8 @@ class CudaKernels:
         self.dtype = np.dtype(dtype)
         self.batch = Batch(model, dtype, device, kernels)
         self._coupled: dict[tuple[Coupling, str], CoupledSteps] = {}
+        self._lifts: dict[tuple, tuple[Struct, Tables]] = {}
+        self._observed: dict[tuple, tuple[Struct, Tables]] = {}
 
     def pack(self, u: Micro) -> Handle:
         """A state from host values; in float32 they become the base."""
@@ -187,8 +192,8 @@ class CudaKernels:
 
     def lift(self, lifting: Lifting, extended: Macro) -> Handle:
         """Sites of all patches from extended coarse values."""
-        tables = Tables(self.device)
-        struct = tables.lift(lifting, extended, None)
+        values = Tables(self.device)
+        struct = self._lift(lifting, values, extended, None)
         n = lifted(lifting, extended)
         u = self.device.xp.empty((n, *self.model.shape[1:]))
         scratch, memory = 8 * _scratch(struct), None
@@ -232,8 +237,8 @@ class CudaKernels:
         Returns:
             As `burst`; on the device if `extended` is there.
         """
-        tables = Tables(self.device)
-        struct = tables.lift(lifting, extended, edge_rate)
+        values = Tables(self.device)
+        struct = self._lift(lifting, values, extended, edge_rate)
         n = lifted(lifting, extended)
         resident, moving = self.device.holds(extended), edge_rate is not None
         return self._burst(None, None, struct, n, plan, t, moving, resident)
@@ -284,10 +289,10 @@ class CudaKernels:
     ):
         mode = MOVING if moving else SAME_SLOPE if plan.edge == "neumann" else FROZEN
         bursts = self.batch.bursts(plan.stepper, plan.flux_axis, mode == SAME_SLOPE)
-        program, tables = bursts.program, Tables(self.device)
+        program = bursts.program
         edge = self._edge(mode, t, 1.0)
         clock = filled(CLOCK, t=t, dt=plan.dt, first=0, count=plan.n_steps)
-        observe = tables.observe(plan, self.model.sites)
+        observe = self._observe(plan)
         measures = plan.flux_axis != STATE
         n_out, n_field = plan.weights.shape[1], self.model.shape[1]
         chunk = self._fused_memory(program, n_out).chunk if lift["U"] else n
@@ -307,6 +312,21 @@ class CudaKernels:
             parts.append(out if resident else self.batch.fetch(out, "samples"))
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
         return np.moveaxis(whole, 1, 2)
+
+    def _lift(self, lifting: Lifting, values: Tables, extended, rate) -> Struct:
+        """The structure `Lift` for some coarse values, which live as long as `values`."""
+        shape = extended.shape
+        struct = _kept(
+            self._lifts, (lifting, shape), self.device, lambda tables: tables.lift(lifting, shape)
+        )
+        struct["U"] = values.pointer(extended, float)
+        struct["rate"] = 0 if rate is None else values.pointer(rate, float)
+        return struct
+
+    def _observe(self, plan: BurstPlan) -> Struct:
+        """The structure `Observe` of a burst."""
+        key, sites = (plan.restriction, plan.weights.tobytes()), self.model.sites
+        return _kept(self._observed, key, self.device, lambda tables: tables.observe(plan, sites))
 
     def _launch_burst(
         self, bursts: Compiled, u, speeds, out, lift: Struct, edge: Struct, observe: Struct,
@@ -373,6 +393,21 @@ class CudaKernels:
         edge = self.batch.edge.copy()
         edge["mode"], edge["start"], edge["scale"] = mode, start, scale
         return edge
+
+
+def _kept(
+    cache: dict[tuple, tuple[Struct, Tables]],
+    key: tuple,
+    device: Device,
+    make: Callable[[Tables], Struct],
+) -> Struct:
+    """A copy of a structure whose tables stay on the device between bursts."""
+    if key not in cache:
+        while len(cache) >= _KEPT:
+            cache.pop(next(iter(cache)))
+        tables = Tables(device)
+        cache[key] = make(tables), tables
+    return cache[key][0].copy()
 
 
 def lifted(lifting: Lifting, extended: Macro) -> int:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Macro
 from gpupatch.backends._device import Device
 from gpupatch.backends._tables import (
     axis_tables,
@@ -134,24 +133,20 @@ class Tables:
         addresses = iter([self._device.address(place) for place in self._kept])
         return [next(addresses) if array.size else 0 for array in arrays]
 
-    def lift(self, lifting: Lifting, U: Macro, rate: Macro | None, first: int = 0) -> Struct:
-        """The structure `Lift`.
+    def lift(self, lifting: Lifting, shape: tuple[int, ...]) -> Struct:
+        """The structure `Lift`; coarse values are set for each launch.
 
         Args:
             lifting: the reconstruction.
-            U: extended coarse values.
-            rate: their extended rates of change, or None.
-            first: number of the first patch.
+            shape: of the extended coarse values.
         """
-        struct = filled(LIFT, U=self.pointer(U, float), first=first, n_field=U.shape[1])
-        if rate is not None:
-            struct["rate"] = self.pointer(rate, float)
+        struct = filled(LIFT, n_field=shape[1])
         struct["n_member_patch"] = np.prod([len(part.nodes) for part in lifting.axes])
         for axis in range(3):
             one = struct["axis"][axis]
             if axis < len(lifting.axes):
                 part = lifting.axes[axis]
-                nodes, weights, n_coarse = part.nodes, part.weights, U.shape[2 + axis]
+                nodes, weights, n_coarse = part.nodes, part.weights, shape[2 + axis]
             else:
                 nodes, weights, n_coarse = np.zeros((1, 1)), np.ones((1, 1, 1)), 1
             one["nodes"], one["weights"] = self.pointer(nodes, np.int32), self.pointer(weights)
