@@ -1,6 +1,7 @@
 """Every kernel compiles for every architecture without a warning, into registers alone."""
 
 import functools
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,10 @@ from cuda_host.nvrtc import ARCHITECTURES
 from problems import problem
 
 from gpupatch.backends._cuda_batch import ACT_THREADS, Batch
+from gpupatch.backends._cuda_kernels import Compiled, for_bursts
 from gpupatch.backends._cuda_source import ACTS, KERNELS, STATE, generate_acts
+from gpupatch.backends._device import Resources
+from gpupatch.backends._site_loops import Geometry
 from gpupatch.micro import lattice
 from gpupatch.micro.rule import Rule, rule
 
@@ -48,7 +52,6 @@ def ring(a, b, c, d, e, f, g, h, D, k, dx):
 FEW = [
     (lattice.get("diffusion", 1), "float32", "euler", STATE),
     (lattice.get("heterogeneous_diffusion", 2), "float64", "euler", 1),
-    (lattice.get("gray_scott", 2), "float32", "rk4", STATE),
     (shaken, "float32", "euler", STATE),
     (ring, "float64", "rk4", STATE),
     (ring, "float32", "rk4", STATE),
@@ -62,6 +65,28 @@ class Recorder(HostDevice):
 
     def compile(self, source, names) -> Any:
         self.source = source
+
+
+class Compiler(HostDevice):
+    """A device that compiles for a GPU, and says what kernels take, but runs nothing.
+
+    Args:
+        arch: architecture of the GPU.
+    """
+
+    def __init__(self, arch: str):
+        super().__init__()
+        self.arch = arch
+
+    def compile(self, source, names) -> Any:
+        cubin = nvrtc.compile_cubin(source, self.arch, names)
+        found = nvrtc.usage(cubin)
+        assert "warning" not in cubin.log
+
+        def resources(name: str) -> Resources:
+            return Resources(found[name].registers, found[name].stack, found[name].shared)
+
+        return SimpleNamespace(resources=resources)
 
 
 @functools.cache
@@ -95,6 +120,28 @@ def test_kernels_of_a_few_rules_stay_in_registers(candidate, dtype, stepper, mea
     check(source(candidate, dtype, stepper, measured), KERNELS, arch, most)
 
 
+TILES = [("diffusion", (34, 34), "float32"), ("heterogeneous_diffusion", (34, 34), "float64")]
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize(("name", "sites", "dtype"), TILES)
+def test_the_first_tile_stays_in_registers(name, sites, dtype, arch):
+    found = tile(lattice.get(name, len(sites)), sites, dtype, arch)
+    assert found.reason == "the best by count of operations"
+    assert found.module.resources("burst").local == 0
+
+
+def tile(candidate: Rule, sites: tuple[int, ...], dtype: str, arch: str) -> Compiled:
+    """The kernel for bursts on patches of a size."""
+    reason = nvrtc.why_not()
+    if reason:
+        pytest.skip(reason)
+    geometry = Geometry(sites, (1,) * len(sites), (("dy", "dx"), ("dz", "dx"))[: len(sites) - 1])
+    return for_bursts(
+        Compiler(arch), candidate, geometry, dtype, "euler", STATE, False, "auto"
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_kernels_without_a_rule_stay_in_registers(dtype, arch):
@@ -109,3 +156,14 @@ def test_kernels_of_the_library_stay_in_registers(candidate, dtype):
         text = source(candidate, dtype, stepper)
         for arch in ARCHITECTURES:
             check(text, KERNELS, arch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("candidate", LIBRARY, ids=lambda r: r.name)
+def test_a_tile_of_every_library_rule_stays_in_registers(candidate, dtype):
+    sites = {1: (66,), 2: (18, 18), 3: (10, 10, 10)}[candidate.ndim]
+    for arch in ARCHITECTURES:
+        found = tile(candidate, sites, dtype, arch)
+        assert found.name.startswith("tile"), (arch, found.reason)
+        assert found.module.resources("burst").local == 0
