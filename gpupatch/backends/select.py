@@ -34,13 +34,13 @@ def get_backend(name: str = "auto") -> tuple[Backend, str]:
     if name != "auto":
         raise BackendError(f"there is no backend `{name}`. {suggestion(name, BACKENDS)}")
     try:
-        return _cuda(), "cuda, the first that runs here"
+        return _cuda(), "the first that runs here"
     except BackendError as error:
         no_cuda = f"no cuda: {error}"
     try:
-        return _numba(), f"numba ({no_cuda})"
+        return _numba(), f"the first that runs here; {no_cuda}"
     except BackendError as error:
-        return NumpyBackend(), f"numpy ({no_cuda}; no numba: {error})"
+        return NumpyBackend(), f"the first that runs here; {no_cuda}; no numba: {error}"
 
 
 def _cuda() -> Backend:
