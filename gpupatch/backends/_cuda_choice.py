@@ -21,14 +21,15 @@ _REGISTERS, _RESERVED = 255, 24
 _FILE = 65536
 """Registers of a multiprocessor."""
 
-_CROWDED = 168
-"""Registers of a thread above which the warps of a multiprocessor wait for each other at times."""
+_CROWDED, _ROOMY = 168, 208
+"""Registers of a thread above which the warps of a multiprocessor wait for each other at times, and
+up to which all is kept in them: above, the code around the steps may lack some."""
 
 _TEAM, _SHARED = 512, 32768
 """Threads of the largest team, and bytes that it may exchange."""
 
-_FOUND, _TRIED = 6, 40
-"""Tiles that are offered, and tiles that are counted at most."""
+_FOUND, _TRIED, _BOLD = 6, 40, 2
+"""Tiles that are offered, that are counted at most, and that come before one with room to spare."""
 
 _LOOP, _BARRIER, _FUNCTION = 6, 20, 20
 """Instructions of a loop, of a barrier and of a function, roughly."""
@@ -67,7 +68,7 @@ class Choice:
     def steps(self, known: Known, single: bool, moving: bool) -> Schedule:
         """The lines of a step; see `Lane`."""
         full = Schedule(Lane(known, single, moving, self.masks_factors))
-        if not moving or _registers(full, single) <= _limit(self.tile):
+        if not moving or _registers(full, single) <= min(_ROOMY, _limit(self.tile)):
             return full
         return Schedule(Lane(known, single, moving, self.masks_factors, lean=True))
 
@@ -103,7 +104,7 @@ def choose(written: list[Program], geometry: Geometry, tile: Tile, single: bool)
 
 
 def candidates(block: Block, geometry: Geometry, single: bool) -> list[Choice]:
-    """Choices that fit the registers, best first.
+    """Choices that fit the registers, best first; one of the first three leaves room for others.
 
     Args:
         block: the increments of all fields.
@@ -117,9 +118,14 @@ def candidates(block: Block, geometry: Geometry, single: bool) -> list[Choice]:
         choice = choose(written, geometry, tile, single)
         if choice.fits and choice.fits_moving(geometry, single):
             found.append(choice)
-        if len(found) == _FOUND:
+        if len(found) >= _FOUND and any(choice.registers <= _ROOMY for choice in found):
             break
-    return sorted(found, key=lambda choice: choice.cost)
+    found.sort(key=lambda choice: choice.cost)
+    roomy = next((choice for choice in found[_BOLD:] if choice.registers <= _ROOMY), None)
+    if roomy and all(choice.registers > _ROOMY for choice in found[:_BOLD]):
+        found.remove(roomy)
+        found.insert(_BOLD, roomy)
+    return found
 
 
 def _weighed(
