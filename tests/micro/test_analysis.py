@@ -43,7 +43,7 @@ def bound(rule, *, sites=7, patches=2, coefficients=None, members=None, **parame
         {name: known[name] for name in rule.parameters},
         coefficients or medium,
         members or {},
-    ).model()
+    ).model(phases=(1,) * rule.ndim)
 
 
 def extremes(*ranges):
