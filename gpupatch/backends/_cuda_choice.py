@@ -111,6 +111,8 @@ def candidates(block: Block, geometry: Geometry, single: bool) -> list[Choice]:
         geometry: sites of a patch.
         single: whether the state is a float32 perturbation of a frozen base.
     """
+    if not block.loads:
+        return []
     written = programs(block)
     tiles = sorted(_tiles(block, geometry, single), key=lambda t: _rough(t, geometry, single))
     found: list[Choice] = []

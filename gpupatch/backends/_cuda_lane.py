@@ -258,15 +258,13 @@ class Lane:
         return cell_name("u", f, at)
 
     def _around(self, f: int, at: Place, axis: int) -> str:
+        """The old value at a place that another lane owns, or an edge that no lane owns."""
         p, cells, lanes = at[axis], self.tile.cells[axis], self.tile.lanes[axis]
         back = [0] * len(at)
         back[axis] = cells if p < 0 else -cells
         source = self._field(f, moved(at, tuple(back)))
-        name, apart, beyond = (
-            cell_name("h", f, at),
-            self.tile.apart(axis),
-            self.known.beyond(axis, p),
-        )
+        apart, beyond = self.tile.apart(axis), self.known.beyond(axis, p)
+        name = cell_name("h", f, at)
         inner = f"{name}_in" if beyond else name
         if apart * lanes > WARP:
             if inner not in self.exchanged:
