@@ -8,9 +8,14 @@ import pytest
 from gpupatch import simulation
 from gpupatch.backends._cuda import CudaKernels
 from gpupatch.backends._numpy import NumpyBackend
+from gpupatch.burst import Burst
 from gpupatch.files.case import load_case
+from gpupatch.grid import PatchGrid, dirichlet, neumann
+from gpupatch.micro import lattice
+from gpupatch.projection import Projection
 from gpupatch.run import execute
 from gpupatch.run.build import build
+from gpupatch.scheme import FluxScheme, Problem
 from gpupatch.simulation import NON_FINITE, simulate
 
 RUNS = {
@@ -98,3 +103,28 @@ def test_a_report_tells_kernels_launches_and_waits(host, monkeypatch, tmp_path):
     assert device["launches"]["burst"] == 4 * 20
     once = len(["check of healing", "length of the micro-step"])
     assert device["waits"] == {"coarse values": report["host_reads"] + once}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("walls", ["periodic", "walls"])
+def test_fluxes_in_the_plane_stay_on_the_device(host, dtype, walls):
+    """Faces, sources and averages along faces; the host only sees what is saved."""
+    boundary = "periodic" if walls == "periodic" else [(dirichlet(1.0), neumann(0.2))] * 2
+    grid = PatchGrid([(0.0, 1.0)] * 2, [8, 7], 5, dx=2e-4, cells=True, boundary=boundary)
+    problem = Problem(lattice.get("fisher_kpp", 2), grid, {"D": 0.5, "r": 2.0}, dtype=dtype)
+    results, schemes = [], []
+    for backend in (host, NumpyBackend()):
+        scheme = FluxScheme(problem, backend, Burst(3e-9), order=4, micro="euler")
+        projection = Projection("rk2", step=1e-3)
+        solution = simulate(scheme, {"u": wavy}, 4e-3, save=2, projection=projection)
+        results.append(solution.coarse[-1])
+        schemes.append(scheme)
+    tolerance = 1e-10 if dtype == "float64" else 1e-4
+    np.testing.assert_allclose(results[0], results[1], rtol=0, atol=tolerance)
+    kernels = schemes[0].kernels
+    assert kernels[0].batch.launched["burst"] == kernels[1].batch.launched["burst"] == 16
+    assert "samples" not in kernels[0].batch.waits
+
+
+def wavy(x, y):
+    return 1 + 0.3 * np.sin(2 * np.pi * x) * np.cos(2 * np.pi * y)

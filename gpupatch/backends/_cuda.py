@@ -367,10 +367,11 @@ class CudaKernels:
         return self.batch.memory(program, held)
 
     def _combined(self, name: str, terms: Sequence[tuple[float, Handle]]) -> Handle:
-        first = terms[0][1]
+        whole = [(w, a if a.flags.c_contiguous else a.copy()) for w, a in terms[:_TERMS]]
+        first = whole[0][1]
         out = self.device.xp.empty_like(first)
         struct = filled(TERMS, count=min(len(terms), _TERMS))
-        for k, (weight, array) in enumerate(terms[:_TERMS]):
+        for k, (weight, array) in enumerate(whole):
             struct["array"][k], struct["weight"][k] = self.device.address(array), weight
         self.batch.act(name, -(-first.size // 256), (out, struct, np.int64(first.size)))
         rest = terms[_TERMS:]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gpupatch.arrays import Backend, Kernels, Macro
+from gpupatch.arrays import Backend, Handle, Kernels, Macro
 from gpupatch.burst import Burst, BurstPlan, mean_weights
 from gpupatch.errors import SchemeError
 from gpupatch.lifting import (
@@ -79,6 +79,8 @@ class FluxScheme(MeasuringScheme):
         self.centre_weights = [centre_weights(grid, a, order) for a in range(grid.ndim)]
         self._stream = 0
         self._healing_checked = False
+        self._placed: dict[tuple[str, int], tuple[Handle, Handle]] = {}
+        self.lookahead = self.kernels[0].lookahead
 
     @property
     def models(self) -> list[MicroModel]:
@@ -89,6 +91,18 @@ class FluxScheme(MeasuringScheme):
     def batches(self) -> list[Kernels]:
         """The passes over the patches of every axis."""
         return list(self.kernels)
+
+    def upload(self, U: Macro) -> Handle:
+        """Coarse values beside the patches."""
+        return self.kernels[0].upload(U)
+
+    def download(self, values: Handle) -> np.ndarray:
+        """Values on the host."""
+        return self.kernels[0].download(values)
+
+    def combine(self, terms: Sequence[tuple[float, Handle]]) -> Handle:
+        """The linear combination sum of weight * U, as new coarse values."""
+        return self.kernels[0].combine(terms)
 
     @property
     def burst_length(self) -> float:
@@ -114,31 +128,32 @@ class FluxScheme(MeasuringScheme):
                 U[:, index] += weight * np.broadcast_to(call(functions[name], x, t), grid.patches)
         return U
 
-    def slope(self, t: float, U: Macro) -> Macro:
+    def slope(self, t: float, U: Handle) -> Handle:
         """dU/dt from the fluxes measured on all faces.
 
         Args:
             t: base time.
-            U: cell averages, [member, field, *cells].
+            U: cell averages, [member, field, *cells], on the host or as `upload` gave them.
 
         Returns:
             Same shape as `U`, in units of U per time.
         """
         grid = self.problem.grid
+        U = self.upload(U)
         total = np.zeros_like(U)
         for axis in range(grid.ndim):
             flux, source = self.measure(t, U, axis)
             periodic = grid.periodic(axis)
-            high = flux if periodic else np.delete(flux, 0, axis=2 + axis)
-            low = (
-                np.roll(flux, 1, axis=2 + axis) if periodic else np.delete(flux, -1, axis=2 + axis)
-            )
+            before, after = ([slice(None)] * flux.ndim for _ in range(2))
+            before[2 + axis], after[2 + axis] = slice(None, -1), slice(1, None)
+            high = flux if periodic else flux[tuple(after)]
+            low = np.roll(flux, 1, axis=2 + axis) if periodic else flux[tuple(before)]
             total -= (high - low) / grid.gap[axis]
             if source is not None:
-                total += averaged(source, axis, *self.cell_weights[axis]) / grid.ndim
+                total += averaged(source, axis, *self._weights("cell", axis)) / grid.ndim
         return total
 
-    def burst(self, t: float, U: Macro) -> tuple[Macro, Macro]:
+    def burst(self, t: float, U: Handle) -> tuple[Handle, Handle]:
         """Cell averages after one burst at the measured slope, and that slope.
 
         Args:
@@ -149,9 +164,9 @@ class FluxScheme(MeasuringScheme):
             U at ``t + burst_length`` and dU/dt.
         """
         slope = self.slope(t, U)
-        return U + self.burst_length * slope, slope
+        return self.combine([(1.0, self.upload(U)), (self.burst_length, slope)]), slope
 
-    def measure(self, t: float, U: Macro, axis: int) -> tuple[Macro, Macro | None]:
+    def measure(self, t: float, U: Handle, axis: int) -> tuple[Handle, Handle | None]:
         """Fluxes through the faces across one axis, and sources near them.
 
         Args:
@@ -171,7 +186,7 @@ class FluxScheme(MeasuringScheme):
         n_steps, dt = self.burst_spec.steps(stable)
         weights = mean_weights(self.burst_spec, n_steps, dt)[:, None]
         self._stream += 1
-        extended = lifting.extended(U, t)
+        extended = lifting.extended(self.upload(U), t, place=self.upload)
 
         def measured(what: int, where: Restriction) -> Macro:
             plan = BurstPlan(
@@ -183,15 +198,24 @@ class FluxScheme(MeasuringScheme):
             values = np.moveaxis(shaped, -1, 1)
             for a in range(values.ndim - 2):
                 if a != axis:
-                    values = averaged(values, a, *self.centre_weights[a])
+                    values = averaged(values, a, *self._weights("centre", a))
             return values
 
         flux = measured(axis, self.restrictions[axis])
         source = measured(SOURCE, core_mean(self.problem.grid)) if self._has_source else None
         return flux, source
 
+    def _weights(self, what: str, axis: int) -> tuple[Handle, Handle]:
+        """Entries read by averages along an axis, and their weights, beside the patches."""
+        if (what, axis) not in self._placed:
+            host = self.cell_weights if what == "cell" else self.centre_weights
+            nodes, weights = host[axis]
+            places = self.upload(nodes.astype(float)).astype(np.int64)
+            self._placed[what, axis] = places, self.upload(weights)
+        return self._placed[what, axis]
 
-def averaged(values: Macro, axis: int, nodes, weights) -> Macro:
+
+def averaged(values: Handle, axis: int, nodes: Handle, weights: Handle) -> Handle:
     """Weighted sums along one axis.
 
     Args:
