@@ -27,6 +27,18 @@ Handle = Any
 Sparse = Any  # a scipy.sparse array
 
 
+def linear_combination(terms: Sequence[tuple[float, Macro]]) -> Macro:
+    """sum_k weight_k U_k of coarse values on the host, as a new array.
+
+    Args:
+        terms: weights, and coarse values of equal shapes [member, field, *patch axes].
+    """
+    total = np.zeros_like(terms[0][1])
+    for weight, U in terms:
+        total += weight * U
+    return total
+
+
 class Backend(Protocol):
     """A place where patches live and are advanced; `load` puts one batch of patches on it."""
 

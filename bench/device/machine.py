@@ -55,15 +55,20 @@ def describe(device) -> dict[str, Any]:
 
 
 def source_of_clocks() -> tuple[str, Callable[[], Reading] | None]:
-    """How clocks can be read here, without ever being set, and a function that reads them."""
+    """How clocks can be read here, without ever being set, and a function that reads them.
+
+    Where they cannot, the first is the chain of reasons.
+    """
+    reasons = []
     for name, make in (("nvidia-ml-py", _by_library), ("nvidia-smi", _by_command)):
         try:
             read = make()
             read()
-        except Exception:  # whatever the reason, there is another way
+        except Exception as error:  # the library has its own errors, derived from nothing else
+            reasons.append(f"{name}: {type(error).__name__}: {error}")
             continue
         return name, read
-    return "none", None
+    return f"none ({'; '.join(reasons)})", None
 
 
 def _by_library() -> Callable[[], Reading]:

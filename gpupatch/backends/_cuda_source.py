@@ -12,16 +12,12 @@ import sympy as sp
 from gpupatch.backends._cuda_cells import Tile
 from gpupatch.backends._cuda_tile import write_tile_run
 from gpupatch.backends._site_loops import Assignment, Geometry, SiteLoop, store_in
-from gpupatch.backends._steps import Steps, write_steps
-from gpupatch.burst import canonical_stepper
-from gpupatch.micro.conservation import flux_form, moved_accesses
-from gpupatch.micro.lower import STEP, Load, Lowering, noise_amplitudes
+from gpupatch.backends._steps import STATE, Steps, lower_passes
+from gpupatch.micro.conservation import flux_form
+from gpupatch.micro.lower import STEP, Load, Lowering
 from gpupatch.micro.model import SOURCE
 from gpupatch.micro.printers import CudaPrinter
 from gpupatch.micro.rule import Rule
-
-STATE = -1
-"""What bursts measure unless it is the flux along an axis, or the source."""
 
 KERNELS = ("burst", "rate_all", "begin_all", "pass_all", "kick_all", "tick", "end_all")
 ACTS = ("couple", "lift_all", "restrict_all", "combine_states", "combine_coarse")
@@ -110,14 +106,7 @@ def generate(
         SchemeError: if the stepper does not exist or does not fit the rule.
     """
     single = dtype == "float32"
-    amplitudes, read_by_noise = noise_amplitudes(rule)
-    accesses = {*rule.accesses, *read_by_noise}
-    if measured != STATE:
-        accesses |= moved_accesses(rule)
-    alike = dict(geometry.alike)
-    point = Lowering(rule.fields, accesses, rule.ndim, alike)
-    exact = Lowering(rule.fields, accesses, rule.ndim, alike)
-    steps = write_steps(rule, geometry, point, canonical_stepper(stepper), single)
+    amplitudes, point, exact, steps = lower_passes(rule, geometry, stepper, measured, single)
     size = len(rule.fields) * geometry.n_site
     base = steps.n_slot * size
     row = base + 2 * size * single

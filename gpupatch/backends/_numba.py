@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Macro, Micro
+from gpupatch.arrays import Macro, Micro, linear_combination
 from gpupatch.backends._cache import load_source
 from gpupatch.backends._numba_passes import FROZEN, MOVING, SAME_SLOPE
 from gpupatch.backends._numba_source import STATE, Program, generate, generate_acts
@@ -121,10 +121,7 @@ class NumbaKernels:
 
     def combine(self, terms: Sequence[tuple[float, Macro]]) -> Macro:
         """sum_k weight_k U_k of coarse values."""
-        total = np.zeros_like(terms[0][1])
-        for weight, U in terms:
-            total += weight * U
-        return total
+        return linear_combination(terms)
 
     def couple(
         self, coupling: Coupling, u: Micro, t: float, rate_over: float | None = None

@@ -24,18 +24,14 @@ from gpupatch.backends._numba_loops import (
     site_lines,
 )
 from gpupatch.backends._site_loops import Geometry, SiteLoop, store_in
-from gpupatch.backends._steps import Steps, write_steps
-from gpupatch.burst import canonical_stepper
-from gpupatch.micro.conservation import flux_form, moved_accesses
-from gpupatch.micro.lower import STEP, Load, Lowering, noise_amplitudes
+from gpupatch.backends._steps import STATE, Steps, lower_passes
+from gpupatch.micro.conservation import flux_form
+from gpupatch.micro.lower import STEP, Load, Lowering
 from gpupatch.micro.model import SOURCE
 from gpupatch.micro.rule import Rule
 
 _VECTOR, _UNROLLED = 8, 16
 """Sites of the longest vector, and of the longest loop that the compiler unrolls."""
-
-STATE = -1
-"""What bursts measure unless it is the flux along an axis, or the source."""
 
 _IMPORTS = '''"""{title}; named by its content, so do not edit."""
 
@@ -133,14 +129,7 @@ def generate(
         SchemeError: if the stepper does not exist or does not fit the rule.
     """
     single = dtype == "float32"
-    amplitudes, read_by_noise = noise_amplitudes(rule)
-    accesses = {*rule.accesses, *read_by_noise}
-    if measured != STATE:
-        accesses |= moved_accesses(rule)
-    alike = dict(geometry.alike)
-    point = Lowering(rule.fields, accesses, rule.ndim, alike)
-    exact = Lowering(rule.fields, accesses, rule.ndim, alike)
-    steps = write_steps(rule, geometry, point, canonical_stepper(stepper), single)
+    amplitudes, point, exact, steps = lower_passes(rule, geometry, stepper, measured, single)
     size = len(rule.fields) * geometry.n_site
     base = steps.n_slot * size
     row = base + 2 * size * single

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Macro, Micro
+from gpupatch.arrays import Macro, Micro, linear_combination
 from gpupatch.burst import TABLEAUX, VERLET, BurstPlan, canonical_stepper
 from gpupatch.coupling import Coupling
 from gpupatch.lifting import Lifting, reconstruct
@@ -78,10 +78,7 @@ class NumpyKernels:
 
     def combine(self, terms: Sequence[tuple[float, Macro]]) -> Macro:
         """sum_k weight_k U_k of coarse values."""
-        total = np.zeros_like(terms[0][1])
-        for weight, U in terms:
-            total += weight * U
-        return total
+        return linear_combination(terms)
 
     def couple(
         self, coupling: Coupling, u: Micro, t: float, rate_over: float | None = None

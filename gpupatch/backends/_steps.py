@@ -17,11 +17,15 @@ import numpy as np
 import sympy as sp
 
 from gpupatch.backends._site_loops import Assignment, Geometry, SiteLoop, Store
-from gpupatch.burst import TABLEAUX, VERLET
+from gpupatch.burst import TABLEAUX, VERLET, canonical_stepper
 from gpupatch.errors import SchemeError
-from gpupatch.micro.lower import STEP, Block, Load, Lowering
+from gpupatch.micro.conservation import moved_accesses
+from gpupatch.micro.lower import STEP, Block, Load, Lowering, noise_amplitudes
 from gpupatch.micro.perturb import perturbed
 from gpupatch.micro.rule import Rule
+
+STATE = -1
+"""What bursts measure unless it is the flux along an axis, or the source."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,37 @@ class Steps:
     def times(self) -> list[float]:
         """Fraction of a step at which each loop is evaluated."""
         return [one.time for one in self.turns[0]]
+
+
+def lower_passes(
+    rule: Rule, geometry: Geometry, stepper: str, measured: int, single: bool
+) -> tuple[tuple[sp.Expr, ...], Lowering, Lowering, Steps]:
+    """Lower everything that passes over patches evaluate at a site.
+
+    Args:
+        rule: the micro-rule.
+        geometry: sizes.
+        stepper: name of the micro-stepper.
+        measured: axis of the flux that bursts measure, `SOURCE` or `STATE`.
+        single: whether the state is a float32 perturbation of a frozen base.
+
+    Returns:
+        Amplitudes of the noise by field, tables in the working precision, tables of what is
+        evaluated in float64, and the micro-stepper.
+
+    Raises:
+        SchemeError: if the stepper does not exist or does not fit the rule.
+        RuleError: if the rule has no perturbation form, or no flux.
+    """
+    amplitudes, read_by_noise = noise_amplitudes(rule)
+    accesses = {*rule.accesses, *read_by_noise}
+    if measured != STATE:
+        accesses |= moved_accesses(rule)
+    alike = dict(geometry.alike)
+    point = Lowering(rule.fields, accesses, rule.ndim, alike)
+    exact = Lowering(rule.fields, accesses, rule.ndim, alike)
+    steps = write_steps(rule, geometry, point, canonical_stepper(stepper), single)
+    return amplitudes, point, exact, steps
 
 
 def write_steps(

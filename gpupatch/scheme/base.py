@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro
+from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro, linear_combination
 from gpupatch.burst import TABLEAUX, VERLET, Burst, canonical_stepper
 from gpupatch.errors import NonFiniteError, SchemeError
 from gpupatch.micro import analysis
@@ -32,13 +32,15 @@ class PatchScheme:
         dt: micro time step given by the user, or None.
         micro_steps: micro-steps taken so far by one patch.
         micro_time: model time simulated so far by one patch.
-        lookahead: leaps after which it is worth waiting for the device, to see whether their states
-            are finite.
     """
 
     kind: str
     functional: str
-    lookahead: int = 1
+
+    @property
+    def lookahead(self) -> int:
+        """Leaps after which it is worth waiting for the device, to see whether all is finite."""
+        return 1
 
     def __init__(self, problem: Problem, backend: Backend, micro: str, dt: float | None):
         self.problem, self.backend = problem, backend
@@ -153,9 +155,20 @@ class PatchScheme:
 
 
 class MeasuringScheme(PatchScheme):
-    """A scheme whose state is the coarse field itself and whose slopes are measured in bursts."""
+    """A scheme whose state is the coarse field itself and whose slopes are measured in bursts.
+
+    Attributes:
+        burst_spec: length, healing and estimator of the bursts.
+        resident: whether coarse values stay where the patches are; else they stay on the host.
+    """
 
     burst_spec: Burst
+    resident: bool = True
+
+    @property
+    def lookahead(self) -> int:
+        """Leaps after which it is worth waiting for the device that holds the coarse values."""
+        return self.batches[0].lookahead if self.resident else 1
 
     def system(self, projection: Projection, t: float, U: Macro) -> MeasuredSystem:
         """This scheme as the system that a projective method leaps over."""
@@ -170,15 +183,16 @@ class MeasuringScheme(PatchScheme):
         raise SchemeError(f"scheme {type(self).__name__} runs no bursts.")
 
     def upload(self, U: Macro) -> Handle:
-        """Coarse values where the scheme keeps them: on the host."""
-        return U
+        """Coarse values where the scheme keeps them: beside the patches, if it is `resident`."""
+        return self.batches[0].upload(U) if self.resident else U
+
+    def download(self, values: Handle) -> np.ndarray:
+        """Values on the host."""
+        return self.batches[0].download(values)
 
     def combine(self, terms: Sequence[tuple[float, Handle]]) -> Handle:
         """The linear combination sum of weight * U, as new coarse values."""
-        total = np.zeros_like(terms[0][1])
-        for weight, U in terms:
-            total += weight * U
-        return total
+        return self.batches[0].combine(terms) if self.resident else linear_combination(terms)
 
     def copy(self, U: Handle) -> Handle:
         """An independent copy of a state."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -85,8 +85,8 @@ class BurstScheme(MeasuringScheme):
         self._last_slope: Macro | None = None
         self._prior: Handle | None = None
         self._propagated: dict = {}
-        self._resident = lift == "polynomial" and method == "steps"
-        self.lookahead = self.kernels.lookahead if self._resident else 1
+        # details of the patches and propagators are kept on the host
+        self.resident = lift == "polynomial" and method == "steps"
 
     @property
     def models(self) -> list[MicroModel]:
@@ -97,18 +97,6 @@ class BurstScheme(MeasuringScheme):
     def batches(self) -> list[Kernels]:
         """The passes over the one batch."""
         return [self.kernels]
-
-    def upload(self, U: Macro) -> Handle:
-        """Coarse values beside the patches, unless details of the patches are kept on the host."""
-        return self.kernels.upload(U) if self._resident else U
-
-    def download(self, values: Handle) -> np.ndarray:
-        """Values on the host."""
-        return self.kernels.download(values)
-
-    def combine(self, terms: Sequence[tuple[float, Handle]]) -> Handle:
-        """The linear combination sum of weight * U, as new coarse values."""
-        return self.kernels.combine(terms) if self._resident else super().combine(terms)
 
     def averages(self, functions: Mapping[str, Function], t: float | None) -> Macro:
         """Core means of functions of position (and time), [member, field, *patch axes]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -80,7 +80,6 @@ class FluxScheme(MeasuringScheme):
         self._stream = 0
         self._healing_checked = False
         self._placed: dict[tuple[str, int], tuple[Handle, Handle]] = {}
-        self.lookahead = self.kernels[0].lookahead
 
     @property
     def models(self) -> list[MicroModel]:
@@ -91,18 +90,6 @@ class FluxScheme(MeasuringScheme):
     def batches(self) -> list[Kernels]:
         """The passes over the patches of every axis."""
         return list(self.kernels)
-
-    def upload(self, U: Macro) -> Handle:
-        """Coarse values beside the patches."""
-        return self.kernels[0].upload(U)
-
-    def download(self, values: Handle) -> np.ndarray:
-        """Values on the host."""
-        return self.kernels[0].download(values)
-
-    def combine(self, terms: Sequence[tuple[float, Handle]]) -> Handle:
-        """The linear combination sum of weight * U, as new coarse values."""
-        return self.kernels[0].combine(terms)
 
     @property
     def burst_length(self) -> float:

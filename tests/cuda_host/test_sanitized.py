@@ -32,6 +32,7 @@ def test_nothing_is_found_in_a_tile_of_two_warps(mode):
 @pytest.mark.parametrize("mode", ["asan", "tsan"])
 def test_nothing_is_found_in_any_comparison(mode):
     assert compare(mode, "host and agree") > 50
+    assert compare(mode, "every_tile", KERNELS) > 10
 
 
 def compare(mode: str, which: str, file: str = PARITY) -> int:
