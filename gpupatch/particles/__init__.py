@@ -1,0 +1,1 @@
+"""Micro-simulators made of particles: declared once, run on every backend."""

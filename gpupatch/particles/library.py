@@ -1,0 +1,81 @@
+"""Potentials by name."""
+
+from __future__ import annotations
+
+from gpupatch.errors import RuleError, suggestion
+from gpupatch.micro.functions import exp, log, where
+from gpupatch.particles.potential import Potential, potential
+
+
+@potential
+def lennard_jones(r, epsilon, sigma):
+    """4 epsilon [(sigma/r)^12 - (sigma/r)^6]: simple liquids; argon [LennardJones1924]."""
+    return 4 * epsilon * ((sigma / r) ** 12 - (sigma / r) ** 6)
+
+
+@potential
+def wca(r, epsilon, sigma):
+    """The repulsive part of Lennard-Jones, zero from 2^(1/6) sigma on [WCA1971]."""
+    core = 4 * epsilon * ((sigma / r) ** 12 - (sigma / r) ** 6) + epsilon
+    return where(r < 2 ** (1 / 6) * sigma, core, 0)
+
+
+@potential
+def yukawa(r, A, kappa):
+    """A exp(-kappa r)/r: charges in an electrolyte."""
+    return A * exp(-kappa * r) / r
+
+
+@potential
+def morse(r, depth, alpha, r0):
+    """depth [(1 - exp(-alpha (r - r0)))^2 - 1]: a bond that can break [Morse1929]."""
+    return depth * ((1 - exp(-alpha * (r - r0))) ** 2 - 1)
+
+
+@potential
+def gaussian(r, epsilon, sigma):
+    """epsilon exp(-r^2/(2 sigma^2)): soft colloids, polymer coils."""
+    return epsilon * exp(-(r**2) / (2 * sigma**2))
+
+
+@potential
+def soft(r, A, diameter):
+    """A/2 (1 - r/diameter)^2 inside the diameter: soft spheres, dissipative particle dynamics."""
+    return where(r < diameter, A / 2 * (1 - r / diameter) ** 2, 0)
+
+
+@potential
+def harmonic(r, k, r0):
+    """k/2 (r - r0)^2: a spring."""
+    return k / 2 * (r - r0) ** 2
+
+
+@potential
+def spring(r, k):
+    """k/2 r^2: a spring without length; with displacements, the harmonic lattice."""
+    return k / 2 * r**2
+
+
+@potential
+def fene(r, k, extent):
+    """-k extent^2/2 ln(1 - (r/extent)^2): a chain segment that cannot overstretch [KremerGrest1990]."""
+    return -k * extent**2 / 2 * log(1 - (r / extent) ** 2)
+
+
+POTENTIALS: dict[str, Potential] = {
+    one.name: one
+    for one in (
+        lennard_jones, wca, yukawa, morse, gaussian, soft, harmonic, spring, fene,
+    )
+}  # fmt: skip
+
+
+def get(name: str) -> Potential:
+    """A potential of the library.
+
+    Raises:
+        RuleError: if there is none of that name.
+    """
+    if name not in POTENTIALS:
+        raise RuleError(f"there is no potential `{name}`. {suggestion(name, POTENTIALS)}")
+    return POTENTIALS[name]

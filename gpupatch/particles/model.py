@@ -1,0 +1,121 @@
+"""A micro-simulator made of particles: what acts on them, how they move, how they are bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpupatch.errors import RuleError, suggestion
+from gpupatch.particles.dynamics import Dynamics, HardRods, HeatDriven, Sheared
+from gpupatch.particles.interaction import Angles, Bonds, Field, Pair
+
+BOUNDARIES = ("periodic", "reflecting", "open")
+SEARCHES = ("auto", "all", "verlet")
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """How pairs within the cutoff are found.
+
+    Attributes:
+        search: "all" pairs, a "verlet" list that is rebuilt when a particle has moved half the
+            skin (by cells in large patches), or "auto", whichever is faster for the patch.
+        skin: width of the shell around the cutoff that a list covers, same units as positions.
+        capacity: neighbours of one particle that a list has room for; estimated from the densest
+            patch when absent. A list that overflows is never used: the burst is begun again with
+            more room.
+
+    Raises:
+        RuleError: for an unknown search, or numbers that are not positive.
+    """
+
+    search: str = "auto"
+    skin: float = 0.3
+    capacity: int | None = None
+
+    def __post_init__(self):
+        if self.search not in SEARCHES:
+            raise RuleError(
+                f"there is no search `{self.search}`. {suggestion(self.search, SEARCHES)}"
+            )
+        if not self.skin > 0:
+            raise RuleError(f"`skin` is {self.skin}; it must be positive.")
+        if self.capacity is not None and self.capacity < 1:
+            raise RuleError(f"`capacity` is {self.capacity}; it must be at least 1.")
+
+
+@dataclass(frozen=True, eq=False)
+class ParticleModel:
+    """Particles of one or more types in patches of one to three dimensions.
+
+    Attributes:
+        ndim: dimensions of space.
+        dynamics: equations of motion.
+        pair: potential between all pairs, or None.
+        bonds: springs between given particles, or None.
+        angles: bending between bonds, or None.
+        field: external potential, or None.
+        boundary: what closes each axis: "periodic"; "reflecting" walls at +-box/2; or "open",
+            where particles may leave and nothing is beyond.
+        masses: of each type.
+        neighbours: how pairs are found.
+        seed: seed of all random numbers.
+
+    Raises:
+        RuleError: if parts contradict each other.
+    """
+
+    ndim: int
+    dynamics: Dynamics
+    pair: Pair | None = None
+    bonds: Bonds | None = None
+    angles: Angles | None = None
+    field: Field | None = None
+    boundary: Sequence[str] = ()
+    masses: Sequence[float] = (1.0,)
+    neighbours: Neighbours = Neighbours()
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.ndim not in (1, 2, 3):
+            raise RuleError(f"`ndim` is {self.ndim}; particles live in 1, 2 or 3 dimensions.")
+        boundary = tuple(self.boundary) or ("periodic",) * self.ndim
+        object.__setattr__(self, "boundary", boundary)
+        unknown = [b for b in boundary if b not in BOUNDARIES]
+        if unknown:
+            raise RuleError(
+                f"there is no boundary `{unknown[0]}`. {suggestion(unknown[0], BOUNDARIES)}"
+            )
+        if len(boundary) != self.ndim:
+            raise RuleError(f"{len(boundary)} boundaries are given for {self.ndim} axes.")
+        masses = tuple(float(m) for m in self.masses)
+        object.__setattr__(self, "masses", masses)
+        if not masses or min(masses) <= 0:
+            raise RuleError(f"`masses` are {masses}; give one positive number per type.")
+        self._check_dynamics()
+
+    def _check_dynamics(self) -> None:
+        acting = [self.pair, self.bonds, self.angles, self.field]
+        if isinstance(self.dynamics, HardRods):
+            if self.ndim != 1 or any(part is not None for part in acting):
+                raise RuleError("hard rods live on a line, and nothing else acts on them.")
+        if isinstance(self.dynamics, Sheared | HeatDriven):
+            if set(self.boundary) != {"periodic"} or self.ndim < 2:
+                raise RuleError(
+                    f"`{self.dynamics.kind}` dynamics needs a periodic box of 2 or 3 dimensions."
+                )
+        if isinstance(self.dynamics, HeatDriven) and (set(self.masses) != {1.0} or any(acting[1:])):
+            raise RuleError("`heat_driven` dynamics is for a fluid of particles of mass 1.")
+
+    @property
+    def n_types(self) -> int:
+        """Types of particles."""
+        return max(len(self.masses), 1 if self.pair is None else self.pair.n_types)
+
+    def mass_of(self, types: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Masses of particles, same shape as their types."""
+        masses = self.masses if len(self.masses) > 1 else self.masses * self.n_types
+        return np.asarray(masses)[types]
