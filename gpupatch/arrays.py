@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from gpupatch.coupling import Coupling
     from gpupatch.lifting import Lifting
     from gpupatch.micro.model import MicroModel
+    from gpupatch.particles.model import ParticleModel
+    from gpupatch.particles.observe import Core, ParticlePlan
+    from gpupatch.particles.state import ParticleState
     from gpupatch.restriction import Restriction
 
 Macro = NDArray[np.float64]
@@ -46,6 +49,10 @@ class Backend(Protocol):
 
     def load(self, model: MicroModel, dtype: str) -> Kernels:
         """Put the parameters and coefficients of a batch of patches on the device."""
+        ...
+
+    def load_particles(self, model: ParticleModel, dtype: str) -> ParticleKernels:
+        """Prepare the passes over a batch of particle patches."""
         ...
 
 
@@ -159,6 +166,39 @@ class Kernels(Protocol):
         Raises:
             BackendError: if the device cannot hold it.
         """
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """What a run did on the device, for its report; empty where there is nothing to tell."""
+        ...
+
+
+class ParticleKernels(Protocol):
+    """The vectorised passes over one batch of particle patches on one device.
+
+    States are handles: only `pack` and `unpack` know what they are.
+    """
+
+    def pack(self, state: ParticleState) -> Handle:
+        """Move a state to the device."""
+        ...
+
+    def unpack(self, handle: Handle) -> ParticleState:
+        """Copy a state to the host, in float64."""
+        ...
+
+    def forces(self, handle: Handle) -> NDArray[np.float64]:
+        """Forces on all particles, [patch, axis, particle]."""
+        ...
+
+    def measure(
+        self, handle: Handle, observables: Sequence[str], core: Core | None = None
+    ) -> NDArray[np.float64]:
+        """Observables of a state, [patch, component]."""
+        ...
+
+    def burst(self, handle: Handle, plan: ParticlePlan) -> NDArray[np.float64]:
+        """Run every patch on its own for one burst, in place; [q, patch, component] samples."""
         ...
 
     def facts(self) -> dict[str, Any]:

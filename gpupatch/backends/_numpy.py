@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.arrays import Macro, Micro, linear_combination
+from gpupatch.backends._numpy_particles import NumpyParticles
 from gpupatch.burst import TABLEAUX, VERLET, BurstPlan, canonical_stepper
 from gpupatch.coupling import Coupling
 from gpupatch.lifting import Lifting, reconstruct
 from gpupatch.micro.model import MicroModel
 from gpupatch.micro.noise import normals
+from gpupatch.particles.model import ParticleModel
 from gpupatch.restriction import Restriction, weighted_mean
 
 # a state that stops being finite is reported by the scheme, with its time and place
@@ -33,6 +35,15 @@ class NumpyBackend:
             dtype: "float64" or "float32".
         """
         return NumpyKernels(model, dtype)
+
+    def load_particles(self, model: ParticleModel, dtype: str = "float64") -> NumpyParticles:
+        """Bind a batch of particle patches; it is computed in float64.
+
+        Args:
+            model: the micro-simulator.
+            dtype: "float64" or "float32".
+        """
+        return NumpyParticles(model, dtype)
 
 
 class NumpyKernels:

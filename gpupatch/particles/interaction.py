@@ -263,7 +263,7 @@ class Angles:
 
 
 def wormlike(c, kappa):
-    """kappa (1 - c): the bending energy of a worm-like chain, kappa = l_p kT / bond length."""
+    """Kappa (1 - c): the bending energy of a worm-like chain, kappa = l_p kT / bond length."""
     return kappa * (1 - c)
 
 

@@ -28,13 +28,13 @@ def yukawa(r, A, kappa):
 
 @potential
 def morse(r, depth, alpha, r0):
-    """depth [(1 - exp(-alpha (r - r0)))^2 - 1]: a bond that can break [Morse1929]."""
+    """Depth [(1 - exp(-alpha (r - r0)))^2 - 1]: a bond that can break [Morse1929]."""
     return depth * ((1 - exp(-alpha * (r - r0))) ** 2 - 1)
 
 
 @potential
 def gaussian(r, epsilon, sigma):
-    """epsilon exp(-r^2/(2 sigma^2)): soft colloids, polymer coils."""
+    """Epsilon exp(-r^2/(2 sigma^2)): soft colloids, polymer coils."""
     return epsilon * exp(-(r**2) / (2 * sigma**2))
 
 
@@ -58,7 +58,7 @@ def spring(r, k):
 
 @potential
 def fene(r, k, extent):
-    """-k extent^2/2 ln(1 - (r/extent)^2): a chain segment that cannot overstretch [KremerGrest1990]."""
+    """-k extent^2/2 ln(1 - (r/extent)^2): a segment that cannot overstretch [KremerGrest1990]."""
     return -k * extent**2 / 2 * log(1 - (r / extent) ** 2)
 
 

@@ -99,14 +99,14 @@ class ParticleModel:
 
     def _check_dynamics(self) -> None:
         acting = [self.pair, self.bonds, self.angles, self.field]
-        if isinstance(self.dynamics, HardRods):
-            if self.ndim != 1 or any(part is not None for part in acting):
-                raise RuleError("hard rods live on a line, and nothing else acts on them.")
-        if isinstance(self.dynamics, Sheared | HeatDriven):
-            if set(self.boundary) != {"periodic"} or self.ndim < 2:
-                raise RuleError(
-                    f"`{self.dynamics.kind}` dynamics needs a periodic box of 2 or 3 dimensions."
-                )
+        bare = self.ndim == 1 and all(part is None for part in acting)
+        if isinstance(self.dynamics, HardRods) and not bare:
+            raise RuleError("hard rods live on a line, and nothing else acts on them.")
+        closed = set(self.boundary) == {"periodic"} and self.ndim > 1
+        if isinstance(self.dynamics, Sheared | HeatDriven) and not closed:
+            raise RuleError(
+                f"`{self.dynamics.kind}` dynamics needs a periodic box of 2 or 3 dimensions."
+            )
         if isinstance(self.dynamics, HeatDriven) and (set(self.masses) != {1.0} or any(acting[1:])):
             raise RuleError("`heat_driven` dynamics is for a fluid of particles of mass 1.")
 

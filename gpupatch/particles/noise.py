@@ -1,7 +1,7 @@
 """Random numbers of particles, keyed by where and when they are used.
 
-The counter is (particle, patch, step, stream), the key the seed; a patch counts through all members.
-A trajectory is therefore the same for any chunking, thread count or restart.
+The counter is (particle, patch, step, stream), the key the seed; patches are numbered through all
+members. A trajectory is therefore the same for any chunking, thread count or restart.
 """
 
 from __future__ import annotations
