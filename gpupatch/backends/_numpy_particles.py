@@ -404,9 +404,8 @@ def observe(
 
 
 def degrees_of_freedom(model: ParticleModel, counts: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Quadratic terms of the kinetic energy: d N, less d where the momentum is conserved."""
-    free = model.field is None and "reflecting" not in model.boundary and not model.dynamics.random
-    return np.maximum(model.ndim * (counts.astype(float) - free), 1.0)
+    """Quadratic terms of the kinetic energy of every patch, see `ParticleModel`."""
+    return model.degrees_of_freedom(counts)
 
 
 def kinetic_of(model: ParticleModel, state: ParticleState) -> NDArray[np.float64]:

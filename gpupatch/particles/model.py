@@ -119,3 +119,15 @@ class ParticleModel:
         """Masses of particles, same shape as their types."""
         masses = self.masses if len(self.masses) > 1 else self.masses * self.n_types
         return np.asarray(masses)[types]
+
+    def degrees_of_freedom(self, counts: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Quadratic terms of the kinetic energy: d N, less d where the momentum is conserved.
+
+        Args:
+            counts: particles of each patch, [patch].
+
+        Returns:
+            At least 1, [patch].
+        """
+        free = self.field is None and "reflecting" not in self.boundary and not self.dynamics.random
+        return np.maximum(self.ndim * (counts.astype(float) - free), 1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,8 +9,8 @@ import numpy as np
 from gpupatch.arrays import Backend, Handle, Kernels, Macro
 from gpupatch.burst import Burst, BurstPlan, mean_weights
 from gpupatch.errors import SchemeError
+from gpupatch.grid import PatchGrid
 from gpupatch.lifting import (
-    GAUSS_POINTS,
     cell_weights,
     centre_weights,
     face_centres,
@@ -21,7 +20,7 @@ from gpupatch.micro.conservation import flux_form
 from gpupatch.micro.model import SOURCE, MicroModel
 from gpupatch.restriction import Restriction, core_mean
 from gpupatch.scheme.base import MeasuringScheme
-from gpupatch.scheme.problem import Function, Problem, call
+from gpupatch.scheme.problem import Function, Problem, cell_averages
 
 
 class FluxScheme(MeasuringScheme):
@@ -98,22 +97,9 @@ class FluxScheme(MeasuringScheme):
 
     def averages(self, functions: Mapping[str, Function], t: float | None) -> Macro:
         """Cell averages by Gauss quadrature with 8 points per axis."""
-        grid, fields = self.problem.grid, self.problem.rule.fields
-        missing = [name for name in fields if name not in functions]
-        if missing:
-            raise SchemeError(f"field `{missing[0]}` has no value. Give one for {fields}.")
-        nodes, weights = np.polynomial.legendre.leggauss(GAUSS_POINTS)
-        U = np.zeros((self.n_members, len(fields), *grid.patches))
-        for point in itertools.product(range(GAUSS_POINTS), repeat=grid.ndim):
-            X = [
-                centre + nodes[k] / 2 * H
-                for centre, k, H in zip(grid.centres, point, grid.gap, strict=True)
-            ]
-            x = np.meshgrid(*X, indexing="ij")
-            weight = np.prod([weights[k] / 2 for k in point])
-            for index, name in enumerate(fields):
-                U[:, index] += weight * np.broadcast_to(call(functions[name], x, t), grid.patches)
-        return U
+        problem = self.problem
+        U = cell_averages(problem.grid, problem.rule.fields, functions, t)
+        return np.repeat(U[None], self.n_members, axis=0)
 
     def slope(self, t: float, U: Handle) -> Handle:
         """dU/dt from the fluxes measured on all faces.
@@ -130,12 +116,7 @@ class FluxScheme(MeasuringScheme):
         total = np.zeros_like(U)
         for axis in range(grid.ndim):
             flux, source = self.measure(t, U, axis)
-            periodic = grid.periodic(axis)
-            before, after = ([slice(None)] * flux.ndim for _ in range(2))
-            before[2 + axis], after[2 + axis] = slice(None, -1), slice(1, None)
-            high = flux if periodic else flux[tuple(after)]
-            low = np.roll(flux, 1, axis=2 + axis) if periodic else flux[tuple(before)]
-            total -= (high - low) / grid.gap[axis]
+            total -= difference(flux, grid, axis)
             if source is not None:
                 total += averaged(source, axis, *self._weights("cell", axis)) / grid.ndim
         return total
@@ -200,6 +181,24 @@ class FluxScheme(MeasuringScheme):
             places = self.upload(nodes.astype(float)).astype(np.int64)
             self._placed[what, axis] = places, self.upload(weights)
         return self._placed[what, axis]
+
+
+def difference(flux: Handle, grid: PatchGrid, axis: int) -> Handle:
+    """What flows out of every cell along one axis: (J[j+1/2] - J[j-1/2]) / H.
+
+    Args:
+        flux: through the faces across the axis, [member, field, *faces].
+        grid: the grid of cells.
+        axis: the axis that the faces cut.
+
+    Returns:
+        [member, field, *cells].
+    """
+    if grid.periodic(axis):
+        return (flux - np.roll(flux, 1, axis=2 + axis)) / grid.gap[axis]
+    before, after = ([slice(None)] * flux.ndim for _ in range(2))
+    before[2 + axis], after[2 + axis] = slice(None, -1), slice(1, None)
+    return (flux[tuple(after)] - flux[tuple(before)]) / grid.gap[axis]
 
 
 def averaged(values: Handle, axis: int, nodes: Handle, weights: Handle) -> Handle:

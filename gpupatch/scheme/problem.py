@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gpupatch.arrays import Handle, Micro
 from gpupatch.errors import SchemeError, suggestion
 from gpupatch.grid import PatchGrid
+from gpupatch.lifting import GAUSS_POINTS
 from gpupatch.micro.coefficients import Cell, CoefficientLike, Places, as_coefficient
 from gpupatch.micro.model import MicroModel
 from gpupatch.micro.rule import Rule, mask_name
@@ -70,10 +71,7 @@ class Problem:
     @functools.cached_property
     def member_values(self) -> list[dict[str, float]]:
         """Swept values of every member, replicas last."""
-        names = list(self.members)
-        combinations = itertools.product(*(self.members[name] for name in names))
-        rows = [dict(zip(names, map(float, values), strict=True)) for values in combinations]
-        return [row for row in rows for _ in range(self.replicas)]
+        return combinations(self.members, self.replicas)
 
     def model(
         self,
@@ -157,15 +155,7 @@ class Problem:
         Raises:
             SchemeError: if there are not as many mappings as members.
         """
-        n_members = len(self.member_values)
-        if isinstance(initial, Mapping):
-            return [initial] * n_members
-        if len(initial) != n_members:
-            raise SchemeError(
-                f"{len(initial)} initial states were given for {n_members} members. Give one for "
-                "every member, or one for all."
-            )
-        return list(initial)
+        return one_per_member(initial, len(self.member_values))
 
     def extremes(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Least and largest value of each field, [field, 2], from [*, field, *] field second."""
@@ -228,6 +218,65 @@ class Problem:
                     f"correctly. {cure}",
                     stacklevel=4,
                 )
+
+
+def combinations(members: Mapping[str, Sequence[float]], replicas: int) -> list[dict[str, float]]:
+    """Swept values of every member: all combinations, each repeated `replicas` times in a row."""
+    values = itertools.product(*members.values())
+    rows = [dict(zip(members, map(float, row), strict=True)) for row in values]
+    return [row for row in rows for _ in range(replicas)]
+
+
+def one_per_member(initial: Initial, n_members: int) -> list[Mapping[str, Function]]:
+    """Initial values of every member, given for all of them or for each.
+
+    Raises:
+        SchemeError: if there are not as many mappings as members.
+    """
+    if isinstance(initial, Mapping):
+        return [initial] * n_members
+    if len(initial) != n_members:
+        raise SchemeError(
+            f"{len(initial)} initial states were given for {n_members} members. Give one for "
+            "every member, or one for all."
+        )
+    return list(initial)
+
+
+def cell_averages(
+    grid: PatchGrid, fields: Sequence[str], functions: Mapping[str, Function], t: float | None
+) -> NDArray[np.float64]:
+    """Averages of functions of position (and time) over the cells of a grid.
+
+    By Gauss quadrature with 8 points per axis.
+
+    Args:
+        grid: a grid of cells.
+        fields: names of the fields.
+        functions: one per field: a number, or a function of (x, [y, [z,]]) and of time.
+        t: time; None if the functions depend on position alone.
+
+    Returns:
+        [field, *cells].
+
+    Raises:
+        SchemeError: if a field has no function.
+    """
+    missing = [name for name in fields if name not in functions]
+    if missing:
+        raise SchemeError(f"field `{missing[0]}` has no value. Give one for {tuple(fields)}.")
+    nodes, weights = np.polynomial.legendre.leggauss(GAUSS_POINTS)
+    U = np.zeros((len(fields), *grid.patches))
+    for point in itertools.product(range(GAUSS_POINTS), repeat=grid.ndim):
+        X = [
+            centre + nodes[k] / 2 * H
+            for centre, k, H in zip(grid.centres, point, grid.gap, strict=True)
+        ]
+        x = np.meshgrid(*X, indexing="ij")
+        weight = np.prod([weights[k] / 2 for k in point])
+        for index, name in enumerate(fields):
+            U[index] += weight * np.broadcast_to(call(functions[name], x, t), grid.patches)
+    return U
 
 
 def call(
