@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gpupatch.homogenisation import effective
     from gpupatch.micro.coefficients import Cell, Lognormal
     from gpupatch.micro.functions import (
+        arccos,
         cos,
         cosh,
         equal,
@@ -42,6 +43,22 @@ if TYPE_CHECKING:
         where,
     )
     from gpupatch.micro.rule import Rule, flux_rule, rule
+    from gpupatch.particles.dynamics import (
+        Brownian,
+        HardRods,
+        HeatDriven,
+        Langevin,
+        Newton,
+        NoseHoover,
+        Rescaled,
+        Sheared,
+        VelocityFlips,
+    )
+    from gpupatch.particles.interaction import Angles, Bonds, Field, Pair, chain, chain_angles
+    from gpupatch.particles.model import Neighbours, ParticleModel
+    from gpupatch.particles.observe import Core, ParticlePlan
+    from gpupatch.particles.potential import Potential, potential
+    from gpupatch.particles.state import ParticleState, make_state
     from gpupatch.projection import Projection, project
     from gpupatch.run import run_case
     from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme, Problem
@@ -56,9 +73,16 @@ _HOMES = {
     "RuleError SchemeError",
     "gpupatch.grid": "Face PatchGrid dirichlet neumann robin",
     "gpupatch.micro.coefficients": "Cell Lognormal",
-    "gpupatch.micro.functions": "cos cosh equal exp log maximum minimum sign sin sinh sqrt tan "
-    "tanh where",
+    "gpupatch.micro.functions": "arccos cos cosh equal exp log maximum minimum sign sin sinh sqrt "
+    "tan tanh where",
     "gpupatch.micro.rule": "Rule flux_rule rule",
+    "gpupatch.particles.dynamics": "Brownian HardRods HeatDriven Langevin Newton NoseHoover "
+    "Rescaled Sheared VelocityFlips",
+    "gpupatch.particles.interaction": "Angles Bonds Field Pair chain chain_angles",
+    "gpupatch.particles.model": "Neighbours ParticleModel",
+    "gpupatch.particles.observe": "Core ParticlePlan",
+    "gpupatch.particles.potential": "Potential potential",
+    "gpupatch.particles.state": "ParticleState make_state",
     "gpupatch.projection": "Projection project",
     "gpupatch.run": "run_case",
     "gpupatch.scheme": "BurstScheme CoupledScheme FluxScheme Problem",
@@ -67,28 +91,50 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "Angles",
     "BackendError",
+    "Bonds",
+    "Brownian",
     "Burst",
     "BurstScheme",
     "CaseError",
     "Cell",
+    "Core",
     "CoupledScheme",
     "Coupling",
     "Face",
+    "Field",
     "FluxScheme",
     "GpupatchError",
     "GridError",
+    "HardRods",
+    "HeatDriven",
     "InputError",
+    "Langevin",
     "Lognormal",
+    "Neighbours",
+    "Newton",
     "NonFiniteError",
+    "NoseHoover",
+    "Pair",
+    "ParticleModel",
+    "ParticlePlan",
+    "ParticleState",
     "PatchGrid",
+    "Potential",
     "Problem",
     "Projection",
+    "Rescaled",
     "Rule",
     "RuleError",
     "SchemeError",
+    "Sheared",
     "Solution",
+    "VelocityFlips",
     "__version__",
+    "arccos",
+    "chain",
+    "chain_angles",
     "cos",
     "cosh",
     "dirichlet",
@@ -98,9 +144,11 @@ __all__ = [
     "flux_rule",
     "get_backend",
     "log",
+    "make_state",
     "maximum",
     "minimum",
     "neumann",
+    "potential",
     "project",
     "robin",
     "rule",

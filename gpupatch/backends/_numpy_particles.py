@@ -206,7 +206,8 @@ class NumpyParticles:
         field = self.model.field
         assert field is not None
         form = field.form
-        values = dict(zip(form.scalars, field.table[0], strict=True))
+        rows = state.types if field.n_types > 1 else np.zeros_like(state.types)
+        values = dict(zip(form.scalars, field.table.T[:, rows], strict=True))
         values |= {
             name: state.positions[:, a] if a < state.ndim else 0.0
             for a, name in enumerate(form.arguments)

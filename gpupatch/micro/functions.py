@@ -6,6 +6,7 @@ import sympy as sp
 from gpupatch.micro.trace import Traced, TracedCondition, symbolic
 
 __all__ = [
+    "arccos",
     "cos",
     "cosh",
     "equal",
@@ -47,6 +48,7 @@ sqrt = _elementary("sqrt", sp.sqrt)
 sin = _elementary("sin", sp.sin)
 cos = _elementary("cos", sp.cos)
 tan = _elementary("tan", sp.tan)
+arccos = _elementary("arccos", sp.acos)
 sinh = _elementary("sinh", sp.sinh)
 cosh = _elementary("cosh", sp.cosh)
 tanh = _elementary("tanh", sp.tanh)

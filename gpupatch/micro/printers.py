@@ -17,7 +17,7 @@ _RELATIONS = {
     sp.Unequality: "!=",
 }
 _FUNCTIONS = (
-    *("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh"),
+    *("exp", "log", "sin", "cos", "tan", "acos", "sinh", "cosh", "tanh"),
     *("expm1", "log1p"),
 )
 

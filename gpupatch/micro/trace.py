@@ -22,6 +22,7 @@ _UFUNCS = {
     "sin": sp.sin,
     "cos": sp.cos,
     "tan": sp.tan,
+    "arccos": sp.acos,
     "sinh": sp.sinh,
     "cosh": sp.cosh,
     "tanh": sp.tanh,

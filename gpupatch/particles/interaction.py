@@ -250,21 +250,20 @@ class Angles:
         object.__setattr__(self, "triples", triples)
 
     @functools.cached_property
+    def expression(self) -> sp.Expr:
+        """The traced energy V(c)."""
+        names = list(inspect.signature(self.energy).parameters)
+        return sp.sympify(trace(self.energy, (), (), names, ndim=1).outputs[0])
+
+    @functools.cached_property
     def form(self) -> ScalarForm:
         """The lowered energy V and dV/dc."""
-        names = list(inspect.signature(self.energy).parameters)
-        expression = trace(self.energy, (), (), names, ndim=1).outputs[0]
-        return scalar_form(expression, ("c",))
+        return scalar_form(self.expression, ("c",))
 
     @functools.cached_property
     def table(self) -> NDArray[np.float64]:
         """Numbers that the lowered form reads, [1, scalar]."""
         return self.form.table(self.parameters)
-
-
-def wormlike(c, kappa):
-    """Kappa (1 - c): the bending energy of a worm-like chain, kappa = l_p kT / bond length."""
-    return kappa * (1 - c)
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,14 +272,14 @@ class Field:
 
     Attributes:
         energy: function of the coordinates x, y, z (those it needs) and of parameters.
-        parameters: one number for each parameter.
+        parameters: by name, a number for all particles or one number per type, such as a charge.
 
     Raises:
         RuleError: if the function cannot be traced, or parameters do not fit.
     """
 
     energy: Callable
-    parameters: Mapping[str, float] = field(default_factory=dict)
+    parameters: Mapping[str, ArrayLike] = field(default_factory=dict)
 
     def __post_init__(self):
         names = [n for n in inspect.signature(self.energy).parameters if n not in AXES]
@@ -289,18 +288,33 @@ class Field:
                 f"the field `{self.energy.__name__}` takes {names}, but values are given for "
                 f"{sorted(self.parameters)}."
             )
+        sizes = {np.size(v) for v in self.parameters.values() if np.ndim(v)}
+        if len(sizes) > 1 or any(np.ndim(v) > 1 for v in self.parameters.values()):
+            raise RuleError(
+                f"the field `{self.energy.__name__}` has parameters of {sorted(sizes)} numbers. "
+                "Give every one a number, or as many numbers as there are types."
+            )
+
+    @property
+    def n_types(self) -> int:
+        """Types of particles that the parameters tell apart."""
+        return max((np.size(v) for v in self.parameters.values() if np.ndim(v)), default=1)
+
+    @functools.cached_property
+    def expression(self) -> sp.Expr:
+        """The traced energy V(x, y, z)."""
+        names = list(inspect.signature(self.energy).parameters)
+        return sp.sympify(trace(self.energy, (), (), names, ndim=1).outputs[0])
 
     @functools.cached_property
     def form(self) -> ScalarForm:
         """The lowered energy V and its gradient along x, y, z."""
-        names = list(inspect.signature(self.energy).parameters)
-        expression = trace(self.energy, (), (), names, ndim=1).outputs[0]
-        return scalar_form(expression, AXES)
+        return scalar_form(self.expression, AXES)
 
     @functools.cached_property
     def table(self) -> NDArray[np.float64]:
-        """Numbers that the lowered form reads, [1, scalar]."""
-        return self.form.table(self.parameters)
+        """Numbers that the lowered form reads, [type, scalar]; one row if all types are alike."""
+        return self.form.table(self.parameters, self.n_types)
 
 
 AXES = ("x", "y", "z")
@@ -325,9 +339,18 @@ class ScalarForm:
     gradient: tuple[sp.Expr, ...]
     _lowering: Lowering
 
-    def table(self, parameters: Mapping[str, float]) -> NDArray[np.float64]:
-        """Numbers that the form reads, [1, scalar]."""
-        return self._lowering.scalar_values(parameters, 1)
+    def table(self, parameters: Mapping[str, ArrayLike], rows: int = 1) -> NDArray[np.float64]:
+        """Numbers that the form reads.
+
+        Args:
+            parameters: by name, one number, or one per row.
+            rows: number of rows.
+
+        Returns:
+            [row, scalar].
+        """
+        values = {name: np.asarray(value, dtype=float) for name, value in parameters.items()}
+        return self._lowering.scalar_values(values, rows)
 
 
 def scalar_form(expression: sp.Expr, arguments: Sequence[str]) -> ScalarForm:

@@ -1,9 +1,13 @@
-"""Potentials by name."""
+"""Potentials of pairs and bonds, and bending energies, by name."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+
 from gpupatch.errors import RuleError, suggestion
-from gpupatch.micro.functions import exp, log, where
+from gpupatch.micro.functions import arccos, exp, log, where
 from gpupatch.particles.potential import Potential, potential
 
 
@@ -61,6 +65,33 @@ def fene(r, k, extent):
     """-k extent^2/2 ln(1 - (r/extent)^2): a segment that cannot overstretch [KremerGrest1990]."""
     return -k * extent**2 / 2 * log(1 - (r / extent) ** 2)
 
+
+def wormlike(c, kappa):
+    """Kappa (1 - c): a worm-like chain, kappa = l_p kT/bond length [KratkyPorod1949]."""
+    return kappa * (1 - c)
+
+
+def bending(c, k, theta0):
+    """k/2 (theta - theta0)^2: a joint with a preferred angle, 0 where the chain is straight.
+
+    The force of an angle has no limit where the chain is straight or folded. Within 1.4e-3 of
+    these the energy is continued linearly in c, so that it stays differentiable.
+    """
+
+    def continued(limit):
+        theta = np.arccos(limit)
+        slope = -k * (theta - theta0) / np.sin(theta)
+        return k / 2 * (theta - theta0) ** 2 + slope * (c - limit)
+
+    inside = k / 2 * (arccos(c) - theta0) ** 2
+    below = where(c < -STRAIGHT, continued(-STRAIGHT), inside)
+    return where(c > STRAIGHT, continued(STRAIGHT), below)
+
+
+STRAIGHT = 1 - 1e-6
+"""Cosine beyond which the harmonic bending energy is continued linearly."""
+
+ANGLES: dict[str, Callable] = {one.__name__: one for one in (wormlike, bending)}
 
 POTENTIALS: dict[str, Potential] = {
     one.name: one

@@ -95,6 +95,12 @@ class ParticleModel:
         object.__setattr__(self, "masses", masses)
         if not masses or min(masses) <= 0:
             raise RuleError(f"`masses` are {masses}; give one positive number per type.")
+        counts = {len(masses), *(one.n_types for one in (self.pair, self.field) if one is not None)}
+        if len(counts - {1}) > 1:
+            raise RuleError(
+                f"masses, pair and field tell {sorted(counts - {1})} types of particles apart. Give "
+                "each of them one number, or as many numbers as there are types."
+            )
         self._check_dynamics()
 
     def _check_dynamics(self) -> None:
@@ -113,7 +119,8 @@ class ParticleModel:
     @property
     def n_types(self) -> int:
         """Types of particles."""
-        return max(len(self.masses), 1 if self.pair is None else self.pair.n_types)
+        told_apart = [one.n_types for one in (self.pair, self.field) if one is not None]
+        return max([len(self.masses), *told_apart])
 
     def mass_of(self, types: NDArray[np.int32]) -> NDArray[np.float64]:
         """Masses of particles, same shape as their types."""

@@ -371,7 +371,7 @@ def test_conditions_are_combined_with_and_or_and_not():
 
 
 @pytest.mark.parametrize(
-    "name", ["exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh"]
+    "name", ["exp", "log", "sqrt", "sin", "cos", "tan", "arccos", "sinh", "cosh", "tanh"]
 )
 def test_elementary_functions_compute_on_arrays(name):
     values = np.array([0.3, 0.9])
