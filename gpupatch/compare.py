@@ -13,7 +13,7 @@ from gpupatch.errors import SchemeError
 from gpupatch.grid import PatchGrid
 from gpupatch.micro.coefficients import Cell, as_coefficient
 from gpupatch.restriction import weighted_mean
-from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme, Problem
+from gpupatch.scheme import BurstScheme, CoupledScheme, Problem, Scheme
 from gpupatch.scheme.problem import Initial, coarse_shape
 
 
@@ -117,7 +117,7 @@ class FullDomain:
 
 
 def full_domain_reference(
-    scheme: CoupledScheme | BurstScheme | FluxScheme,
+    scheme: Scheme,
     initial: Initial,
     start: float,
 ) -> Callable[[float], Macro]:
@@ -132,12 +132,13 @@ def full_domain_reference(
         A function of time, to be called with times that do not decrease.
 
     Raises:
-        SchemeError: for the `flux` scheme, whose face patches do not fill its cells.
+        SchemeError: for the `flux` scheme, whose face patches do not fill its cells, and for
+            particles, of which there is no full domain.
     """
-    if isinstance(scheme, FluxScheme):
+    if not isinstance(scheme, CoupledScheme | BurstScheme):
         raise SchemeError(
-            "`compare.full_domain` is for the `coupled` and `burst` schemes. For `flux` give an "
-            "exact solution."
+            "`compare.full_domain` is for the `coupled` and `burst` schemes on lattices. For "
+            f"`{scheme.kind}` give an exact solution."
         )
     whole = FullDomain(scheme.problem, scheme.backend, scheme.micro, scheme.dt)
     inner = whole.scheme

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import signal
 import threading
 import time
@@ -16,14 +17,13 @@ from gpupatch.arrays import Macro, Micro
 from gpupatch.errors import InputError, NonFiniteError
 from gpupatch.files.layout import Layout, layout_dataset
 from gpupatch.projection import History, Projection
-from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme
+from gpupatch.scheme import Scheme, SteppingScheme
 from gpupatch.scheme.problem import Function, Initial
 
 if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-Scheme = CoupledScheme | BurstScheme | FluxScheme
 Recorder = Callable[[float, Macro, Micro | None, Macro | None], None]
 
 FINISHED, INTERRUPTED, TERMINATED, NON_FINITE = "finished", "interrupted", "terminated", "nonfinite"
@@ -249,7 +249,7 @@ class _Run:
         """Micro-steps, or the leaps of a projective method."""
         if self.projection is not None:
             return self._leaps
-        if isinstance(self.scheme, CoupledScheme):
+        if isinstance(self.scheme, SteppingScheme):
             self.dt = self.scheme.stable_dt(state, start)
             return self._micro_steps
         raise InputError(
@@ -259,12 +259,12 @@ class _Run:
 
     def _micro_steps(self, state, t: float, target: float):
         scheme, every = self.scheme, self.scheme.every
-        if not scheme.problem.rule.linear and scheme.dt is None:
+        if not scheme.keeps_dt:
             self.dt = scheme.stable_dt(state, t)
         n_steps = max(1, int(np.ceil((target - t) / min(self.dt, target - t) * (1 - 1e-12))))
         n_steps = every * -(-n_steps // every)
         dt, done, longest = (target - t) / n_steps, 0, n_steps
-        fixed = bool(scheme.problem.rule.noise) or scheme.problem.dtype == "float32"
+        fixed = scheme.fixes_blocks
         block = every * _FIXED_BLOCK if fixed else every
         while done < n_steps:
             began = time.perf_counter()
@@ -309,7 +309,7 @@ class _Run:
             for callback in self.callbacks:
                 callback(t, coarse)
         if self.progress is not None:
-            self.progress(t, self.scheme.cell_updates)
+            self.progress(t, self.scheme.updates)
         if self.interrupts.status is not None:
             self._look()
         self.interrupts.check()
@@ -370,37 +370,25 @@ class _Run:
 
     def report(self, start, end, seconds, status, failure) -> dict[str, Any]:
         """What the run cost and how accurate it was."""
-        scheme, grid = self.scheme, self.scheme.problem.grid
-        simulated = scheme.micro_time
-        lattice = np.prod(
-            [(hi - lo) / d for (lo, hi), d in zip(grid.domain, grid.spacing, strict=True)]
-        )
-        stages = scheme.cell_updates / max(1.0, scheme.micro_steps * scheme.cells)
-        reached = self.times[-1] - start
-        dt = simulated / scheme.micro_steps if scheme.micro_steps else float("nan")
-        full = scheme.n_members * lattice * stages * reached / dt if scheme.micro_steps else 0.0
+        scheme, reached = self.scheme, self.times[-1] - start
         report: dict[str, Any] = {
             "status": status,
             "time": {"start": start, "end": end, "reached": self.times[-1], "saved": self.times},
             "wall_seconds": seconds,
             "wall_seconds_by_part": self.seconds,
             "backend": scheme.backend_name,
-            "dtype": scheme.problem.dtype,
+            "dtype": scheme.dtype,
             "micro_steps": scheme.micro_steps,
-            "micro_dt": dt,
-            "cell_updates": scheme.cell_updates,
-            "cell_updates_per_second": scheme.cell_updates / max(seconds, 1e-9),
-            "cell_updates_of_the_full_lattice": full,
-            "gain": full / max(scheme.cell_updates, 1),
-            "fraction_of_space": grid.fraction(),
-            "fraction_of_time": simulated / reached if reached > 0 else 0.0,
+            "micro_dt": scheme.micro_time / scheme.micro_steps if scheme.micro_steps else math.nan,
+            **scheme.work(reached),
+            "updates_per_second": scheme.updates / max(seconds, 1e-9),
+            "fraction_of_time": scheme.micro_time / reached if reached > 0 else 0.0,
             "host_reads": self.host_reads,
             "finiteness_checks": self.looks,
             "functional": scheme.functional,
             "norm": "max",
         }
-        facts = [facts for one in scheme.batches if (facts := one.facts())]
-        if facts:
+        if facts := scheme.facts():
             report["device"] = facts
         if self.projection is not None:
             report["projection"] = self.projection.describe()
@@ -409,8 +397,9 @@ class _Run:
             report["failure"] = str(failure)
         if self.exact:
             difference = np.abs(self.coarse[-1] - self.exact[-1])
-            names = scheme.problem.rule.fields
-            report["error"] = {name: float(difference[:, k].max()) for k, name in enumerate(names)}
+            report["error"] = {
+                name: float(difference[:, k].max()) for k, name in enumerate(scheme.names)
+            }
         return report
 
 
@@ -430,24 +419,20 @@ def result_layout(
     """
     from gpupatch import __version__
 
-    problem, grid = scheme.problem, scheme.problem.grid
-    rows = problem.member_values
-    members = {name: np.array([row[name] for row in rows]) for name in problem.members}
+    members = {
+        name: np.array([row[name] for row in scheme.member_values]) for name in scheme.members
+    }
     facts = {
         "gpupatch_version": __version__,
-        "model": problem.rule.name,
         "scheme": scheme.kind,
-        "patches": list(grid.patches),
-        "sites": list(grid.n_sites),
-        "spacing": list(grid.spacing),
-        "half_width": list(grid.half_width),
+        **scheme.result_facts(),
         "functional": scheme.functional,
         "norm": "max",
     }
     return Layout(
-        fields=problem.rule.fields,
-        centres=grid.centres,
-        offsets=grid.site_offsets,
+        fields=scheme.names,
+        centres=scheme.grid.centres,
+        offsets=scheme.grid.site_offsets,
         members=scheme.n_members,
         member_coords=members,
         attrs=facts | dict(attrs),

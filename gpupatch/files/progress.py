@@ -15,7 +15,7 @@ class Progress:
     `interval` seconds and one at the end, because users watch logs and bars spoil them.
 
         with Progress(0.0, 0.5) as progress:
-            progress.update(t, cell_updates)
+            progress.update(t, updates)
 
     Args:
         start: model time at which this run, or its resumption, begins.
@@ -56,14 +56,14 @@ class Progress:
             dynamic_ncols=True,
         )
 
-    def update(self, t: float, cell_updates: int = 0) -> None:
+    def update(self, t: float, updates: int = 0) -> None:
         """Report the state of the run; cheap enough for every macro-step.
 
         Args:
             t: model time reached.
-            cell_updates: evaluations of the micro-rule at a site, all since `start`.
+            updates: evaluations of the micro-model at a site or particle, all since `start`.
         """
-        self._t, self._updates = t, cell_updates
+        self._t, self._updates = t, updates
         if self._first is None:
             self._first = self._clock(), t
         if self._bar is not None:
@@ -115,7 +115,7 @@ class Progress:
 
 
 def _rate(per_second: float) -> str:
-    """Write a number of cell updates per second with a decimal prefix."""
+    """Write a number of updates per second with a decimal prefix."""
     for prefix, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if per_second >= size:
             return f"{per_second / size:.3g} {prefix} updates/s"

@@ -37,31 +37,31 @@ class System(Protocol):
         """Longest micro time step that `inner` may be asked for."""
         ...
 
-    def slope(self, t: float, U: Handle) -> Handle:
+    def slope(self, t: float, U: Handle, /) -> Handle:
         """Healed slow slope dU/dt, extrapolated back to the base time `t`."""
         ...
 
-    def burst(self, t: float, U: Handle) -> tuple[Handle, Handle]:
+    def burst(self, t: float, U: Handle, /) -> tuple[Handle, Handle]:
         """State after one burst of `burst_length` from (t, U), and dU/dt at its end."""
         ...
 
-    def inner(self, t: float, U: Handle, steps: int, dt: float) -> Handle:
+    def inner(self, t: float, U: Handle, steps: int, dt: float, /) -> Handle:
         """State after `steps` micro time steps of size `dt`, nothing leapt over."""
         ...
 
-    def axpy(self, terms: Sequence[tuple[float, Handle]]) -> Handle:
+    def axpy(self, terms: Sequence[tuple[float, Handle]], /) -> Handle:
         """The linear combination sum of weight * handle, as a new handle."""
         ...
 
-    def error_norm(self, error: Handle, U: Handle, tolerance: float) -> float:
+    def error_norm(self, error: Handle, U: Handle, tolerance: float, /) -> float:
         """Size of `error` beside `U` in units of `tolerance`; at most 1 is accepted."""
         ...
 
-    def unpack(self, U: Handle) -> np.ndarray:
+    def unpack(self, U: Handle, /) -> np.ndarray:
         """The state as a host array, for solvers that work outside the system."""
         ...
 
-    def pack(self, values: np.ndarray) -> Handle:
+    def pack(self, values: np.ndarray, /) -> Handle:
         """The handle of the state that `unpack` would show as `values`."""
         ...
 

@@ -29,8 +29,7 @@ from gpupatch.micro.coefficients import Cell, Lognormal, Profile
 from gpupatch.micro.rule import Rule
 from gpupatch.projection import Projection
 from gpupatch.run.initial import random_field, read_array, stored_field
-from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme, Problem
-from gpupatch.simulation import Scheme
+from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme, Problem, Scheme
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,10 +294,9 @@ def exact_values(case: Case, scheme: Scheme, t: float) -> Macro:
     Returns:
         [member, field, *patch axes].
     """
-    fields = scheme.problem.rule.fields
     rows = []
     for member, values in enumerate(case.member_values):
-        functions = exact_functions(case, fields, values)
+        functions = exact_functions(case, scheme.names, values)
         rows.append(scheme.exact(functions, t)[member])
     return np.stack(rows)
 

@@ -188,26 +188,14 @@ def about_run(case: Case, backend: str, reason: str, trust: bool) -> dict[str, A
 
 def describe(case: Case, parts: Parts, backend: str, reason: str) -> str:
     """What is about to be run, in a few lines."""
-    scheme, grid = parts.scheme, parts.scheme.problem.grid
-    patches = " x ".join(map(str, grid.patches))
-    sites = " x ".join(map(str, grid.n_sites))
-    memory = sum(8 * model.n_patches * model.coefficients[0].size for model in scheme.models)
-    memory += sum(8 * 8 * _size(model) for model in scheme.models)
+    scheme = parts.scheme
+    model = scheme.result_facts()["model"]
     lines = [
-        f"{case.title or case.name}: rule {scheme.problem.rule.name}, {scheme.kind} scheme of "
-        f"order {case.scheme.order}",
-        f"  {patches} patches of {sites} sites, {scheme.n_members} member(s), "
-        f"{100 * grid.fraction():.3g} % of space, about {memory / 1e6:.3g} MB",
-        f"  backend {backend}, {scheme.problem.dtype}: {reason}",
+        *scheme.describe(),
+        f"backend {backend}, {scheme.dtype}: {reason}",
     ]
-    return "\n".join([*lines, *(f"  {line}" for line in scheme.describe())])
-
-
-def _size(model) -> int:
-    size = 1
-    for n in model.shape:
-        size *= n
-    return size
+    title = f"{case.title or case.name}: {model}, {scheme.kind} scheme of order {case.scheme.order}"
+    return "\n  ".join([title, *lines])
 
 
 def outcome(solution: Solution, directory: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro, linear_combination
 from gpupatch.burst import TABLEAUX, VERLET, Burst, canonical_stepper
 from gpupatch.errors import NonFiniteError, SchemeError
+from gpupatch.grid import PatchGrid
 from gpupatch.micro import analysis
 from gpupatch.micro.model import MicroModel
 from gpupatch.projection import Projection
@@ -52,6 +54,31 @@ class PatchScheme:
         self._check_stepper()
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The coarse fields: those of the rule."""
+        return self.problem.rule.fields
+
+    @property
+    def grid(self) -> PatchGrid:
+        """The patch grid."""
+        return self.problem.grid
+
+    @property
+    def dtype(self) -> str:
+        """Precision inside the patches."""
+        return self.problem.dtype
+
+    @property
+    def members(self) -> Mapping[str, Sequence[float]]:
+        """Values of swept parameters, by name."""
+        return self.problem.members
+
+    @property
+    def member_values(self) -> list[dict[str, float]]:
+        """Swept values of every member, replicas last."""
+        return self.problem.member_values
+
+    @property
     def backend_name(self) -> str:
         """Name of the backend that runs the patches."""
         return self.backend.name
@@ -72,13 +99,63 @@ class PatchScheme:
         raise SchemeError(f"scheme {type(self).__name__} defines no batch of patches.")
 
     def describe(self) -> list[str]:
-        """What the backend will do with the patches, in lines.
+        """What will be run, in lines: the patches, and what the backend does with them.
 
         Raises:
             BackendError: if the device cannot hold them.
         """
-        coupled = self.kind == "coupled"
-        return [line for one in self.batches for line in one.describe(self.micro, coupled)]
+        grid, coupled = self.grid, self.kind == "coupled"
+        memory = sum(
+            8 * model.n_patches * model.coefficients[0].size + 64 * math.prod(model.shape)
+            for model in self.models
+        )
+        patches = (
+            f"{' x '.join(map(str, grid.patches))} patches of {' x '.join(map(str, grid.n_sites))} "
+            f"sites, {self.n_members} member(s), {100 * grid.fraction():.3g} % of space, "
+            f"about {memory / 1e6:.3g} MB"
+        )
+        return [
+            patches,
+            *(line for one in self.batches for line in one.describe(self.micro, coupled)),
+        ]
+
+    def facts(self) -> list[dict[str, Any]]:
+        """What happened on the device, a record for each batch that has something to tell."""
+        return [facts for one in self.batches if (facts := one.facts())]
+
+    def uncertainty(self, state: Handle) -> Macro | None:
+        """None: the coarse values of lattices carry no standard errors."""
+        return None
+
+    def result_facts(self) -> dict[str, Any]:
+        """Attributes of the result: the rule, and where its patches are."""
+        grid = self.grid
+        return {
+            "model": self.problem.rule.name,
+            "patches": list(grid.patches),
+            "sites": list(grid.n_sites),
+            "spacing": list(grid.spacing),
+            "half_width": list(grid.half_width),
+        }
+
+    def work(self, reached: float) -> dict[str, Any]:
+        """Entries of a report about the sites that were updated, and those of the full lattice.
+
+        Args:
+            reached: model time that the run has covered.
+        """
+        grid, steps = self.grid, self.micro_steps
+        lattice = math.prod(
+            (hi - lo) / d for (lo, hi), d in zip(grid.domain, grid.spacing, strict=True)
+        )
+        stages = self.cell_updates / max(1.0, steps * self.cells)
+        full = self.n_members * lattice * stages * reached * steps / self.micro_time if steps else 0
+        return {
+            "cell_updates": self.cell_updates,
+            "cell_updates_of_the_full_lattice": float(full),
+            "gain": full / max(self.cell_updates, 1),
+            "fraction_of_space": grid.fraction(),
+        }
 
     @property
     def cells(self) -> int:
@@ -97,6 +174,11 @@ class PatchScheme:
     def cell_updates(self) -> int:
         """Evaluations of the rule at one site so far."""
         return self.micro_steps * self.stages * self.cells
+
+    @property
+    def updates(self) -> int:
+        """Evaluations of the rule at one site so far."""
+        return self.cell_updates
 
     def count(self, n_steps: int, dt: float) -> None:
         """Note that every patch has taken micro-steps."""

@@ -138,6 +138,16 @@ class CoupledScheme(PatchScheme):
         u = self.problem.sample(functions, t, self.n_members)
         return coarse_shape(self.problem, self.n_members, weighted_mean(u, self.restriction))
 
+    @property
+    def keeps_dt(self) -> bool:
+        """Whether the micro time step is given, or chosen once as the rule is linear."""
+        return self.problem.rule.linear or self.dt is not None
+
+    @property
+    def fixes_blocks(self) -> bool:
+        """Whether noise is numbered, or rounding starts anew, block by block of micro-steps."""
+        return bool(self.problem.rule.noise) or self.problem.dtype == "float32"
+
     def stable_dt(self, u: Handle, t: float) -> float:
         """Micro time step: the one given, or the one chosen from the rule at this state."""
         return self.choose_dt(self.model, self.kernels.unpack(u), t)

@@ -96,7 +96,7 @@ class CoupledSystem:
 
     def prepare(self, t: float, u: Handle) -> None:
         """Choose the micro time step for this state."""
-        if self._dt is None or not (self.scheme.problem.rule.linear or self.scheme.dt):
+        if self._dt is None or not self.scheme.keeps_dt:
             self._dt = self.scheme.stable_dt(u, t)
 
     def slope(self, t: float, u: Handle) -> Handle:
