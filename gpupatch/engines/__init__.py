@@ -1,0 +1,1 @@
+"""Micro-simulators of others behind one batched interface: LAMMPS and OpenMM."""
