@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gpupatch.errors import RuleError, suggestion
 from gpupatch.micro.lower import Lowering
-from gpupatch.micro.trace import Access, trace
+from gpupatch.micro.trace import Access, scalar_symbol, trace
 from gpupatch.particles.potential import (
     CUTOFF,
     Potential,
@@ -133,15 +133,16 @@ class Pair:
         if self.n_types > 1:
             raise RuleError("tail corrections are for one type of particles; there are several.")
         area = {1: lambda r: 2.0, 2: lambda r: 2 * np.pi * r, 3: lambda r: 4 * np.pi * r**2}[ndim]
-        numbers = {name: float(matrix[0, 0]) for name, matrix in self.matrices.items()}
+        numbers = {scalar_symbol(name): sp.Float(m[0, 0], 17) for name, m in self.matrices.items()}
         one = self.potential
 
         def integral(expression: sp.Expr, weight: Callable[[float], float]) -> float:
-            value, error = quad(
-                lambda r: float(one.values(expression, r, numbers)) * weight(r) * area(r),
-                self.cutoff, np.inf, epsabs=0.0, epsrel=1e-12, limit=200,
+            V = sp.lambdify(sp.Symbol("r", real=True), expression.xreplace(numbers), "numpy")
+            value, _, *notes = quad(
+                lambda r: float(V(r)) * weight(r) * area(r), self.cutoff, np.inf,
+                epsabs=0.0, epsrel=1e-10, limit=200, full_output=1,
             )  # fmt: skip
-            if not error <= 1e-6 * abs(value) + 1e-300:
+            if len(notes) > 1:
                 raise RuleError(f"the tail of potential `{one.name}` has no finite integral.")
             return value
 
@@ -227,7 +228,8 @@ class Angles:
         triples: the particles i, j, k, [angle, 3].
 
     Raises:
-        RuleError: if the function cannot be traced, or parameters do not fit.
+        RuleError: if parameters do not fit, or an angle has a particle twice; the function is
+            traced when `form` is first asked for.
     """
 
     energy: Callable
@@ -247,6 +249,9 @@ class Angles:
                 f"given for {sorted(self.parameters)}."
             )
         triples = np.asarray(self.triples, dtype=np.int64).reshape(-1, 3)
+        i, j, k = triples.T
+        if np.any((i == j) | (j == k) | (k == i)) or np.any(triples < 0):
+            raise RuleError("an angle lies between three different particles, numbered from 0.")
         object.__setattr__(self, "triples", triples)
 
     @functools.cached_property

@@ -98,8 +98,8 @@ class ParticleModel:
         counts = {len(masses), *(one.n_types for one in (self.pair, self.field) if one is not None)}
         if len(counts - {1}) > 1:
             raise RuleError(
-                f"masses, pair and field tell {sorted(counts - {1})} types of particles apart. Give "
-                "each of them one number, or as many numbers as there are types."
+                f"masses, pair and field tell {sorted(counts - {1})} types of particles apart. "
+                "Give each of them one number, or as many numbers as there are types."
             )
         self._check_dynamics()
 
