@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import Macro, Micro, linear_combination
 from gpupatch.backends._cache import load_source
+from gpupatch.backends._numba_particles import NumbaParticles
 from gpupatch.backends._numba_passes import FROZEN, MOVING, SAME_SLOPE
 from gpupatch.backends._numba_source import STATE, Program, generate, generate_acts
 from gpupatch.backends._site_loops import geometry_of
@@ -31,6 +32,7 @@ from gpupatch.coupling import Coupling
 from gpupatch.lifting import Lifting
 from gpupatch.micro.model import MicroModel
 from gpupatch.micro.verify import verify
+from gpupatch.particles.model import ParticleModel
 from gpupatch.restriction import Restriction
 
 _WORTH_THREADS = 200_000
@@ -61,6 +63,15 @@ class NumbaBackend:
                 what was traced.
         """
         return NumbaKernels(model, dtype)
+
+    def load_particles(self, model: ParticleModel, dtype: str = "float64") -> NumbaParticles:
+        """Lower the forces of a particle model; compilation waits until a pass is first used.
+
+        Args:
+            model: the micro-simulator.
+            dtype: "float64" or "float32".
+        """
+        return NumbaParticles(model, dtype)
 
 
 class NumbaKernels:

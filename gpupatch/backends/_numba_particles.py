@@ -1,0 +1,165 @@
+"""Particles compiled for CPUs: patches outermost, all steps of a patch inside."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from gpupatch.backends._cache import load_source
+from gpupatch.backends._numba_particle_source import generate_particles
+from gpupatch.particles.model import ParticleModel
+from gpupatch.particles.observe import COMPONENTS, KERNELS, Core, ParticlePlan, component_count
+from gpupatch.particles.state import ParticleState
+
+_LISTS_FROM = {1: 24, 2: 96, 3: 128}
+"""Particles from which a neighbour list is faster than all pairs, by dimension."""
+
+_WORTH_THREADS = 20_000
+"""Particle-steps from which it pays to share a burst between threads."""
+
+_SPARE = 1.5
+"""Room of a neighbour list over the neighbours in a homogeneous patch."""
+
+
+class NumbaParticles:
+    """The passes over one batch of particle patches; handles are states.
+
+    Args:
+        model: the micro-simulator.
+        dtype: "float64" or "float32"; sums over particles are taken in float64.
+    """
+
+    def __init__(self, model: ParticleModel, dtype: str = "float64"):
+        self.model, self.dtype = model, np.dtype(dtype)
+        none = np.zeros((1, 1))
+        self._tables = tuple(
+            none if part is None else part.table
+            for part in (model.pair, model.bonds, model.angles, model.field)
+        )
+        self._parts = (
+            np.zeros((0, 2), np.int64) if model.bonds is None else model.bonds.pairs,
+            np.zeros((0, 3), np.int64) if model.angles is None else model.angles.triples,
+        )
+        masses = np.array(
+            model.masses if len(model.masses) > 1 else model.masses * model.n_types,
+            dtype=self.dtype,
+        )
+        self._masses = (masses, (1 / masses).astype(self.dtype))
+        self._room: int | None = model.neighbours.capacity
+        self._redone = 0
+
+    def pack(self, state: ParticleState) -> ParticleState:
+        """A copy of a state in the working precision."""
+        packed = state.copy()
+        packed.positions = np.ascontiguousarray(packed.positions, dtype=self.dtype)
+        packed.velocities = np.ascontiguousarray(packed.velocities, dtype=self.dtype)
+        return packed
+
+    def unpack(self, handle: ParticleState) -> ParticleState:
+        """A copy of a state in float64."""
+        copied = handle.copy()
+        copied.positions = copied.positions.astype(np.float64)
+        copied.velocities = copied.velocities.astype(np.float64)
+        return copied
+
+    def forces(self, handle: ParticleState) -> NDArray[np.float64]:
+        """Forces on all particles, [patch, axis, particle]."""
+        out = np.zeros(handle.positions.shape, dtype=self.dtype)
+        code = self._code(handle, 1)
+        code.forces_all(_arrays(handle), out, self._tables, self._parts, _chunks(handle.n_patch))
+        return out.astype(np.float64)
+
+    def measure(
+        self, handle: ParticleState, observables: Sequence[str], core: Core | None = None
+    ) -> NDArray[np.float64]:
+        """Observables of a state, [patch, component]."""
+        plan = ParticlePlan(0, 1.0, tuple(observables), np.ones((1, 1)), core or Core(1.0))
+        return self.burst(handle, plan)[0]
+
+    def burst(self, handle: ParticleState, plan: ParticlePlan) -> NDArray[np.float64]:
+        """Run every patch on its own, in place.
+
+        A patch whose neighbour list had no room is left as it was and run again with more.
+
+        Args:
+            handle: the state.
+            plan: steps, observables and their weights.
+
+        Returns:
+            ``out[q, patch, component]``, the observables summed with the weights of the plan.
+        """
+        n_component = component_count(plan.observables, self.model.ndim)
+        out = np.zeros((plan.weights.shape[1], handle.n_patch, n_component))
+        code = self._code(handle, plan.n_steps)
+        low = 0xFFFFFFFF
+        seed = self.model.seed
+        key = np.array([seed & low, (seed >> 32) & low, plan.stream & low], dtype=np.uint64)
+        codes = np.array([list(COMPONENTS).index(n) for n in plan.observables], dtype=np.int64)
+        core = (float(plan.core.width), plan.core.axis, KERNELS.index(plan.core.kernel))
+        steps = (
+            float(plan.dt), plan.first, plan.n_steps, plan.wanted,
+            np.ascontiguousarray(plan.weights),
+        )  # fmt: skip
+        todo, needed = np.arange(handle.n_patch), np.zeros(handle.n_patch)
+        while len(todo):
+            code.burst_all(
+                _arrays(handle), out, todo, needed, self._tables, self._parts, self._masses, key,
+                self._room_for(handle), steps, codes, core, _chunks(len(todo)),
+            )  # fmt: skip
+            todo = todo[needed[todo] > 0]
+            if len(todo):
+                self._room = int(needed[todo].max() * 1.2) + 4
+                self._redone += len(todo)
+        return out
+
+    def facts(self) -> dict[str, Any]:
+        """Bursts that were run again with more room for neighbours."""
+        return {"bursts_redone": self._redone} if self._redone else {}
+
+    def _room_for(self, state: ParticleState) -> int:
+        if self._room is None:
+            self._room = _neighbours_expected(self.model, state)
+        return self._room
+
+    def _code(self, state: ParticleState, n_steps: int) -> ModuleType:
+        listed = self._listed(state)
+        work = int(state.counts.sum()) * max(n_steps, 1)
+        threads = numba.get_num_threads() > 1 and work >= _WORTH_THREADS and state.n_patch > 1
+        return _compiled(self.model, self.dtype.name, listed, threads)
+
+    def _listed(self, state: ParticleState) -> bool:
+        search = self.model.neighbours.search
+        if self.model.pair is None or search == "all":
+            return False
+        return search == "verlet" or state.capacity >= _LISTS_FROM[self.model.ndim]
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(model: ParticleModel, dtype: str, listed: bool, threads: bool) -> ModuleType:
+    return load_source(generate_particles(model, dtype, listed, threads))
+
+
+def _neighbours_expected(model: ParticleModel, state: ParticleState) -> int:
+    """Room for the neighbours j > i of the first particle of the densest patch."""
+    assert model.pair is not None
+    reach = model.pair.cutoff + model.neighbours.skin
+    volume = {1: 2 * reach, 2: np.pi * reach**2, 3: 4 / 3 * np.pi * reach**3}[model.ndim]
+    density = (state.counts / state.box.prod(axis=1)).max(initial=0.0)
+    return int(min(state.capacity, _SPARE * density * volume + 16))
+
+
+def _chunks(n_patch: int) -> int:
+    return max(1, min(n_patch, 8 * numba.get_num_threads()))
+
+
+def _arrays(state: ParticleState) -> tuple:
+    return (
+        state.positions, state.velocities, state.types, state.counts, state.box, state.controls,
+        state.weights, state.memory,
+    )  # fmt: skip
