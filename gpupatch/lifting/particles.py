@@ -1,0 +1,264 @@
+"""Lift patches of particles from a density and its slope.
+
+Along one axis a patch of width L is to hold the density
+
+    rho(x) = c0 + c1 x + c2 x^2,   -L/2 <= x <= L/2,
+
+uniform across the other axes. Whatever is drawn at random is numbered by seed, burst, patch and
+particle, so that a lift does not depend on the backend or on how patches are cut into batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpupatch.errors import SchemeError, suggestion
+from gpupatch.particles.noise import LIFTING, uniforms, words
+
+METHODS = ("low_noise", "stochastic", "weighted")
+NUMBERS = ("rounded", "poisson")
+NUMBER_OF = {"low_noise": "rounded", "stochastic": "poisson", "weighted": "poisson"}
+"""How many particles a patch receives when nothing is said."""
+
+_PLACES, _PATCHES, _ACROSS = range(3)
+"""Step numbers that tell random numbers apart: along the axis, of whole patches, across it."""
+
+
+@dataclass(frozen=True)
+class ParticleLifting:
+    """How patches are filled with particles.
+
+    ============  =================================================================================
+    method        positions along the axis
+    ============  =================================================================================
+    low_noise     x_i = F^-1((i - 1 + theta)/N) with F the cumulated density and one random phase
+                  theta in (0, 1) per patch; across the axis a rotated Kronecker sequence
+    stochastic    independent, with density rho
+    weighted      independent and uniform, and a particle stands for rho(x)/mean(rho) particles
+    ============  =================================================================================
+
+    Attributes:
+        method: see the table.
+        number: particles of a patch: "rounded" (N or N + 1, right in the mean) or "poisson"; the
+            former for `low_noise`, the latter for the others, when absent.
+        weight: what one simulated particle stands for, for particles that do not interact.
+        rod: length of hard rods, which are lifted to local equilibrium: their reduced positions
+            x_i - i rod are those of points; 0 for points.
+
+    Raises:
+        SchemeError: if a name is unknown, or hard rods are given weights.
+
+    Source: Tonks (1936), section 1, for the reduced positions of rods [Tonks1936]; Roberts (2018)
+    for the sequence [Roberts2018].
+    """
+
+    method: str = "low_noise"
+    number: str | None = None
+    weight: float = 1.0
+    rod: float = 0.0
+
+    def __post_init__(self):
+        if self.method not in METHODS:
+            raise SchemeError(
+                f"there is no lift `{self.method}`. {suggestion(self.method, METHODS)}"
+            )
+        if self.number is not None and self.number not in NUMBERS:
+            raise SchemeError(
+                f"there is no number `{self.number}`. {suggestion(self.number, NUMBERS)}"
+            )
+        if not self.weight > 0:
+            raise SchemeError(f"a particle stands for {self.weight} particles; give more than 0.")
+        if self.rod and (self.method == "weighted" or self.weight != 1):
+            raise SchemeError("hard rods interact, so that every one of them stands for itself.")
+
+
+@dataclass(frozen=True, eq=False)
+class LiftedParticles:
+    """Particles of all patches, as `particles.state.make_state` takes them.
+
+    Attributes:
+        positions: relative to the centre of the patch along the lifted axis, from 0 across it,
+            [patch, axis, particle].
+        counts: particles of each patch, [patch].
+        weights: what a particle stands for, [patch, particle].
+    """
+
+    positions: NDArray[np.float64]
+    counts: NDArray[np.int32]
+    weights: NDArray[np.float64]
+
+
+def lift_particles(
+    lifting: ParticleLifting,
+    profile: NDArray[np.float64],
+    box: tuple[float, ...],
+    axis: int,
+    seed: int,
+    stream: int,
+) -> LiftedParticles:
+    """Fill patches with particles.
+
+    Args:
+        lifting: how.
+        profile: coefficients of the density, not negative anywhere in the patch (see `limited`),
+            [patch, 3].
+        box: edge lengths of a patch.
+        axis: along which the density varies.
+        seed: seed of the run.
+        stream: number that sets this burst apart from all others.
+
+    Returns:
+        The particles; the expected number in a patch, weighed, is the integral of its density.
+
+    Raises:
+        SchemeError: if rods would overlap.
+    """
+    width = box[axis]
+    across = float(np.prod(box)) / width
+    mean = profile_mean(profile, width)
+    label = stream | LIFTING
+    chance = [word[:, 0] for word in words(seed, label, _PATCHES, len(profile), 1)]
+    counts = _numbers(
+        mean * width * across / lifting.weight, lifting.number or NUMBER_OF[lifting.method], chance
+    )
+    n = int(counts.max(initial=0))
+    present = np.arange(n) < counts[:, None]
+    weights = np.where(present, lifting.weight, 0.0)
+    positions = np.zeros((len(profile), len(box), n))
+    if lifting.method == "low_noise":
+        phase = uniforms(chance[2])[:, None]
+        ranks = (np.arange(n) + phase) / np.maximum(counts, 1)[:, None]
+    else:
+        ranks = uniforms(words(seed, label, _PLACES, len(profile), n)[0])
+    if lifting.rod:
+        ranks = np.sort(np.where(present, ranks, 2.0), axis=1)
+    ranks = np.where(present, ranks, 0.5)
+    if lifting.method == "weighted":
+        x = (ranks - 0.5) * width
+        c0, c1, c2 = profile.T[:, :, None]
+        weights *= (c0 + x * (c1 + x * c2)) / np.where(mean > 0, mean, 1.0)[:, None]
+    else:
+        x = inverse_cumulated(profile, width, ranks)
+    if lifting.rod:
+        x = _rods(x, ranks, profile, width, counts, lifting.rod)
+    positions[:, axis] = np.where(present, x, 0.0)
+    _spread_across(positions, box, axis, lifting.method, present, seed, label)
+    return LiftedParticles(positions, counts, weights)
+
+
+def profile_mean(profile: NDArray[np.float64], width: float) -> NDArray[np.float64]:
+    """Mean of c0 + c1 x + c2 x^2 over a patch, [patch]."""
+    return profile[:, 0] + profile[:, 2] * width**2 / 12
+
+
+def limited(profile: NDArray[np.float64], width: float) -> NDArray[np.float64]:
+    """Make densities that are nowhere negative.
+
+    The deviation from the mean is scaled down where needed, which keeps the mean; a patch whose
+    mean is negative is empty.
+
+    Args:
+        profile: coefficients of the density, [patch, 3].
+        width: of the patch.
+
+    Returns:
+        Same shape as `profile`.
+
+    Source: Zhang and Shu (2010), section 2.3 [ZhangShu2010].
+    """
+    mean = np.maximum(profile_mean(profile, width), 0.0)
+    c0, c1, c2 = profile.T
+    half = width / 2
+    turning = np.clip(-c1 / np.where(c2 == 0, 1.0, 2 * c2), -half, half)
+    least = np.min([c0 + x * (c1 + x * c2) for x in (-half, half, turning)], axis=0)
+    falls = mean - least
+    share = np.where(least < 0, mean / np.where(falls > 0, falls, 1.0), 1.0)
+    kept = profile * share[:, None]
+    kept[:, 0] = mean - kept[:, 2] * width**2 / 12
+    return kept
+
+
+def inverse_cumulated(
+    profile: NDArray[np.float64], width: float, ranks: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Places below which given shares of the density lie.
+
+    Args:
+        profile: coefficients of the density, [patch, 3].
+        width: of the patch.
+        ranks: shares between 0 and 1, [patch, particle].
+
+    Returns:
+        x between -width/2 and width/2, same shape as `ranks`.
+    """
+    mean = profile_mean(profile, width)
+    c = (profile / np.where(mean > 0, mean, 1.0)[:, None]).T[:, :, None]
+    c0 = np.where(mean > 0, c[0].T, 1.0).T
+    half = width / 2
+    wanted = ranks * width - c0 * half + c[1] * half**2 / 2 - c[2] * half**3 / 3
+    x = 2 * wanted / (c0 + np.sqrt(np.maximum(c0**2 + 2 * c[1] * wanted, 0.0)) + 1e-300)
+    x = np.clip(x, -half, half)
+    if not c[2].any():
+        return x
+    low, high = np.full(x.shape, -half), np.full(x.shape, half)
+    for _ in range(_BISECTIONS):
+        excess = x * (c0 + x * (c[1] / 2 + x * c[2] / 3)) - wanted
+        low, high = np.where(excess < 0, x, low), np.where(excess > 0, x, high)
+        density = c0 + x * (c[1] + x * c[2])
+        moved = x - excess / np.where(density > 0, density, np.inf)
+        moved = np.where((moved > low) & (moved < high), moved, (low + high) / 2)
+        moved = np.where(excess == 0, x, moved)
+        settled = np.abs(moved - x).max(initial=0.0) <= 1e-15 * width
+        x = moved
+        if settled:
+            break
+    return x
+
+
+_BISECTIONS = 60
+
+
+def _numbers(expected, how: str, chance) -> NDArray[np.int32]:
+    """Whole numbers with given expectations, from two random words per patch."""
+    a, b = chance[0], chance[1]
+    u = ((a << np.uint64(21)) ^ (b >> np.uint64(11))).astype(float) * 2.0**-53 + 2.0**-54
+    if how == "rounded":
+        return np.floor(expected + u).astype(np.int32)
+    from scipy.stats import poisson
+
+    return np.where(expected > 0, poisson.ppf(u, np.maximum(expected, 1e-300)), 0).astype(np.int32)
+
+
+def _rods(x, ranks, profile, width: float, counts, rod: float) -> NDArray[np.float64]:
+    """Rods whose reduced positions are those of points at `x`, which have these ranks."""
+    n = counts[:, None].astype(float)
+    densest = np.max([profile @ [1, s, s * s] for s in (-width / 2, 0.0, width / 2)], axis=0)
+    crowded = np.maximum(densest * rod, counts * rod / width)
+    if np.any(crowded >= 1):
+        patch = int(np.argmax(crowded))
+        raise SchemeError(
+            f"rods {rod} long fill {crowded[patch]:.3g} of their line in patch {patch}, where they "
+            "would overlap. Use a lower density, shorter rods or a longer patch."
+        )
+    return x - rod * n * ranks + rod * (np.arange(x.shape[1]) + 0.5)
+
+
+def _spread_across(positions, box, axis: int, method: str, present, seed: int, label: int) -> None:
+    """Places along the other axes, uniform in the box."""
+    others = [a for a in range(len(box)) if a != axis]
+    if not others:
+        return
+    n_patch, _, n = positions.shape
+    if method == "low_noise":
+        g = {1: (1 + 5**0.5) / 2, 2: 1.324717957244746}[len(others)]
+        phases = words(seed, label, _ACROSS, n_patch, 1)
+        for k, a in enumerate(others):
+            u = (uniforms(phases[k]) + np.arange(n) * g ** -(k + 1)) % 1.0
+            positions[:, a] = np.where(present, u * box[a], 0.0)
+        return
+    numbers = words(seed, label, _PLACES, n_patch, n)
+    for k, a in enumerate(others):
+        positions[:, a] = np.where(present, uniforms(numbers[1 + k]) * box[a], 0.0)
