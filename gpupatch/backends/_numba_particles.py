@@ -123,6 +123,8 @@ class NumbaParticles:
         return {"bursts_redone": self._redone} if self._redone else {}
 
     def _room_for(self, state: ParticleState) -> int:
+        if self.model.pair is None:
+            return 0
         if self._room is None:
             self._room = _neighbours_expected(self.model, state)
         return self._room
