@@ -13,6 +13,7 @@ from gpupatch.backends._cuda_batch import Batch
 from gpupatch.backends._cuda_coupled import CoupledSteps, Walls
 from gpupatch.backends._cuda_kernels import CLASSES, Compiled
 from gpupatch.backends._cuda_memory import MemoryPlan
+from gpupatch.backends._cuda_particles import CudaParticles
 from gpupatch.backends._cuda_source import STATE, Program
 from gpupatch.backends._cuda_structs import CLOCK, LIFT, TERMS, Struct, Tables, filled, layout
 from gpupatch.backends._device import Device
@@ -22,6 +23,7 @@ from gpupatch.errors import BackendError, suggestion
 from gpupatch.lifting import Lifting
 from gpupatch.micro.model import MicroModel
 from gpupatch.micro.verify import verify
+from gpupatch.particles.model import ParticleModel
 from gpupatch.restriction import Restriction
 
 _KEPT = 6
@@ -41,14 +43,20 @@ class CudaBackend:
         device: where they run.
         kernels: "auto", or the class of kernels that bursts must use where it can: "plain" for
             sites in shared memory, "tile" for sites in registers.
+        particles: "auto", or the class of kernels that bursts of particles must use: "warp" for
+            particles in the registers of a warp, "block" for all pairs in shared memory, "list"
+            for lists of neighbours.
+
+    Raises:
+        BackendError: for an unknown class of kernels.
     """
 
-    def __init__(self, device: Device, kernels: str = "auto"):
+    def __init__(self, device: Device, kernels: str = "auto", particles: str = "auto"):
         if kernels not in CLASSES:
             raise BackendError(
                 f"there is no class of kernels `{kernels}`. {suggestion(kernels, CLASSES)}"
             )
-        self.device, self.kernels = device, kernels
+        self.device, self.kernels, self.particles = device, kernels, particles
         self.name = device.name
 
     def load(self, model: MicroModel, dtype: str) -> CudaKernels:
@@ -63,6 +71,18 @@ class CudaBackend:
                 what was traced.
         """
         return CudaKernels(model, dtype, self.device, self.kernels)
+
+    def load_particles(self, model: ParticleModel, dtype: str) -> CudaParticles:
+        """Prepare the passes over a batch of particle patches; compilation waits for a state.
+
+        Args:
+            model: the micro-simulator.
+            dtype: "float64" or "float32".
+
+        Raises:
+            BackendError: for an unknown class of kernels.
+        """
+        return CudaParticles(model, dtype, self.device, self.particles)
 
 
 class CudaKernels:

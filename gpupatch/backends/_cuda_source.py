@@ -142,6 +142,7 @@ def generate(
         [
             kernel_text("prologue.cuh"),
             sizes,
+            kernel_text("philox.cuh"),
             kernel_text("patch.cuh"),
             kernel_text("lifting.cuh"),
             *generated,
@@ -159,7 +160,7 @@ def generate_acts(dtype: str, threads: int) -> str:
         threads: threads of a block.
     """
     sizes = f"typedef {_TYPES[dtype]} T;\nconstexpr int TEAM = {threads}, THREADS = {threads};\n"
-    names = ("patch.cuh", "lifting.cuh", "acts.cu")
+    names = ("philox.cuh", "patch.cuh", "lifting.cuh", "acts.cu")
     return "\n".join([kernel_text("prologue.cuh"), sizes, *(kernel_text(name) for name in names)])
 
 

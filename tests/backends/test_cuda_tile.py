@@ -159,7 +159,8 @@ def module_text(rule: Rule, geometry: Geometry, n_static: int, tile: Tile, singl
         type="float" if single else "double", n_field=len(rule.fields), n_site=geometry.n_site,
         n_static=n_static, team=tile.team, threads=max(tile.team, 32),
     )  # fmt: skip
-    return "\n".join([kernel_text("prologue.cuh"), sizes, kernel_text("patch.cuh"), run, KERNEL])
+    patch = [kernel_text("philox.cuh"), kernel_text("patch.cuh")]
+    return "\n".join([kernel_text("prologue.cuh"), sizes, *patch, run, KERNEL])
 
 
 def simulate(problem: Case, tile: Tile, dtype: str, modes, device) -> list[np.ndarray]:

@@ -111,7 +111,14 @@ T rsqrt(T x) {
   return T(1) / sqrt(x);
 }
 
-inline double cospi(double x) { return cos(3.141592653589793 * x); }
+template <class T>
+T cospi(T x) {
+  return cos(T(3.141592653589793) * x);
+}
+template <class T>
+T sinpi(T x) {
+  return sin(T(3.141592653589793) * x);
+}
 
 inline unsigned __umulhi(unsigned a, unsigned b) {
   return static_cast<unsigned>(static_cast<uint64_t>(a) * b >> 32);
