@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gpupatch.arrays import Macro, Micro
 from gpupatch.errors import InputError, NonFiniteError
+from gpupatch.files.accuracy import accuracy
 from gpupatch.files.layout import Layout, layout_dataset
 from gpupatch.projection import History, Projection
+from gpupatch.schedule import FINISHED, NON_FINITE, Interrupts, Schedule, Stop
 from gpupatch.scheme import Scheme, SteppingScheme
 from gpupatch.scheme.problem import Function, Initial
 
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-Recorder = Callable[[float, Macro, Micro | None, Macro | None], None]
+Recorder = Callable[[float, Macro, Micro | None, Macro | None, Macro | None], None]
 
-FINISHED, INTERRUPTED, TERMINATED, NON_FINITE = "finished", "interrupted", "terminated", "nonfinite"
 _LOOK_SECONDS = 0.25
 """Wall time after which it is looked whether the states of a device are finite."""
 
@@ -47,6 +46,7 @@ class Solution:
         coarse: coarse values, one [member, field, *patch axes] per time.
         micro: values at all sites, one [patch, field, *sites] per time, if kept.
         exact: exact solution through the same functional, if given.
+        uncertainty: standard errors of the coarse values, if the scheme knows them.
         status: "finished", "interrupted", "terminated" or "nonfinite".
         report: what the run cost and how accurate it was, ready for JSON.
         failure: why the state stopped being finite, if it did.
@@ -57,13 +57,16 @@ class Solution:
     coarse: list[Macro]
     micro: list[Micro] | None
     exact: list[Macro] | None
+    uncertainty: list[Macro] | None
     status: str
     report: dict[str, Any]
     failure: NonFiniteError | None = None
 
     def to_xarray(self) -> xarray.Dataset:
         """The result as a dataset, identical to the file a run writes."""
-        return layout_dataset(self.layout, self.times, self.coarse, self.micro, self.exact)
+        return layout_dataset(
+            self.layout, self.times, self.coarse, self.micro, self.exact, self.uncertainty
+        )
 
     def plot(self) -> Figure:
         """A figure of the result: profiles, maps or slices, whatever its dimension asks for."""
@@ -82,72 +85,6 @@ class Solution:
         if self.exact is None:
             return None
         return float(np.abs(self.coarse[-1] - self.exact[-1]).max())
-
-
-@dataclass
-class Schedule:
-    """The model times at which a run saves.
-
-    Attributes:
-        start: first time.
-        end: last time.
-        save: how many equally spaced times, both ends included, or the times themselves.
-    """
-
-    start: float
-    end: float
-    save: int | Sequence[float] = 11
-    times: list[float] = field(init=False)
-
-    def __post_init__(self):
-        if not self.end > self.start:
-            raise InputError(f"the run ends at {self.end}, not after its start {self.start}.")
-        if isinstance(self.save, int):
-            if self.save < 2:
-                raise InputError(f"`save` is {self.save}; at least the two ends are saved.")
-            self.times = np.linspace(self.start, self.end, self.save).tolist()
-            return
-        inner = [float(t) for t in self.save if self.start < t < self.end]
-        if len(inner) < len([t for t in self.save if t not in (self.start, self.end)]):
-            raise InputError(
-                f"`save` lists times outside [{self.start}, {self.end}]: {list(self.save)}."
-            )
-        self.times = [self.start, *sorted(set(inner)), self.end]
-
-
-class _Stop(Exception):
-    """Raised between leaps when the run is asked to end."""
-
-
-class Interrupts:
-    """Turns SIGINT and SIGTERM into a request to stop after the present leap.
-
-    A second signal acts at once. Outside the main thread signals are left alone.
-    """
-
-    def __init__(self):
-        self.status: str | None = None
-
-    def __enter__(self) -> Interrupts:
-        self._old = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._old[number] = signal.signal(number, self._ask)
-        return self
-
-    def __exit__(self, *_) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number, frame) -> None:
-        if self.status is not None:
-            raise KeyboardInterrupt
-        self.status = INTERRUPTED if number == signal.SIGINT else TERMINATED
-
-    def check(self) -> None:
-        """Stop here if a signal has come."""
-        if self.status is not None:
-            raise _Stop
 
 
 def simulate(
@@ -183,7 +120,8 @@ def simulate(
             time that returns coarse values.
         keep_micro: keep the values at all sites too.
         callbacks: called with (time, coarse values) after every leap.
-        record: called at every saved time with (time, coarse, micro or None, exact or None).
+        record: called at every saved time with (time, coarse, and micro, exact and standard
+            errors or None).
         progress: called with (time, cell updates so far) after every leap.
         attrs: facts to be stored with the result.
 
@@ -207,17 +145,25 @@ def simulate(
             for t, target in zip(schedule.times, schedule.times[1:], strict=False):
                 state = run.integrator(state, t, target)
                 run.save(target, state)
-        except _Stop:
+        except Stop:
             status = str(interrupts.status)
             run.save_last()
         except NonFiniteError as error:
             status, failure = NON_FINITE, error
             run.save_last()
     seconds = time.perf_counter() - began
-    layout = run.layout(dict(attrs or {}))
     report = run.report(start, end, seconds, status, failure)
-    micro, exact_values = run.micro or None, run.exact or None
-    return Solution(layout, run.times, run.coarse, micro, exact_values, status, report, failure)
+    return Solution(
+        layout=run.layout(dict(attrs or {})),
+        times=run.times,
+        coarse=run.coarse,
+        micro=run.micro or None,
+        exact=run.exact or None,
+        uncertainty=run.uncertainty or None,
+        status=status,
+        report=report,
+        failure=failure,
+    )
 
 
 class _Run:
@@ -234,6 +180,7 @@ class _Run:
         self.coarse: list[Macro] = []
         self.micro: list[Micro] = []
         self.exact: list[Macro] = []
+        self.uncertainty: list[Macro] = []
         self.seconds = {"simulate": 0.0, "restrict_and_save": 0.0}
         self.last: tuple[float, Any] = (float("-inf"), None)
         self.unseen: list[tuple[float, Any]] = []
@@ -341,14 +288,17 @@ class _Run:
         coarse = self.scheme.coarse(state)
         micro = self.scheme.fields(state, t) if self.keep_micro else None
         exact = self._exact_values(t)
+        error = self.scheme.uncertainty(state)
         self.times.append(t)
         self.coarse.append(coarse)
         if micro is not None:
             self.micro.append(micro)
         if exact is not None:
             self.exact.append(exact)
+        if error is not None:
+            self.uncertainty.append(error)
         if self.record is not None:
-            self.record(t, coarse, micro, exact)
+            self.record(t, coarse, micro, exact, error)
         self.seconds["restrict_and_save"] += time.perf_counter() - began
 
     def _exact_values(self, t: float) -> Macro | None:
@@ -366,7 +316,13 @@ class _Run:
 
     def layout(self, attrs: dict[str, Any]) -> Layout:
         """Names and coordinates of the result."""
-        return result_layout(self.scheme, attrs, self.keep_micro, self.functions is not None)
+        return result_layout(
+            self.scheme,
+            attrs,
+            with_micro=self.keep_micro,
+            with_exact=self.functions is not None,
+            with_uncertainty=bool(self.uncertainty),
+        )
 
     def report(self, start, end, seconds, status, failure) -> dict[str, Any]:
         """What the run cost and how accurate it was."""
@@ -395,16 +351,22 @@ class _Run:
             report["leaps"] = dataclasses.asdict(self.history.statistics)
         if failure is not None:
             report["failure"] = str(failure)
-        if self.exact:
-            difference = np.abs(self.coarse[-1] - self.exact[-1])
-            report["error"] = {
-                name: float(difference[:, k].max()) for k, name in enumerate(scheme.names)
-            }
-        return report
+        return report | accuracy(
+            scheme.names,
+            self.coarse[-1],
+            self.exact[-1] if self.exact else None,
+            self.uncertainty[-1] if self.uncertainty else None,
+            scheme.replicas,
+        )
 
 
 def result_layout(
-    scheme: Scheme, attrs: Mapping[str, Any], with_micro: bool, with_exact: bool
+    scheme: Scheme,
+    attrs: Mapping[str, Any],
+    *,
+    with_micro: bool,
+    with_exact: bool,
+    with_uncertainty: bool,
 ) -> Layout:
     """Names, coordinates and attributes of the result of a scheme.
 
@@ -413,6 +375,7 @@ def result_layout(
         attrs: further facts about the run.
         with_micro: whether values at all sites are kept.
         with_exact: whether an exact solution is kept.
+        with_uncertainty: whether standard errors are kept.
 
     Returns:
         The layout shared by the file and the dataset in memory.
@@ -422,6 +385,8 @@ def result_layout(
     members = {
         name: np.array([row[name] for row in scheme.member_values]) for name in scheme.members
     }
+    if scheme.replicas > 1:
+        members["replica"] = np.arange(scheme.n_members) % scheme.replicas
     facts = {
         "gpupatch_version": __version__,
         "scheme": scheme.kind,
@@ -438,4 +403,5 @@ def result_layout(
         attrs=facts | dict(attrs),
         with_micro=with_micro,
         with_exact=with_exact,
+        with_uncertainty=with_uncertainty,
     )

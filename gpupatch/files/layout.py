@@ -8,6 +8,7 @@ variable           dimensions                                meaning
 =================  ========================================  ===============================
 `u`                time, [member], x[, y[, z]]               coarse value U of every patch
 `u_exact`          time, [member], x[, y[, z]]               exact solution, same functional
+`u_error`          time, [member], x[, y[, z]]               standard error of U
 `u_micro`          time, [member], x[, ...], site_x[, ...]   micro field inside every patch
 `time x y z`       itself                                    model time, patch centres
 `member`           itself                                    index; present if more than one
@@ -67,6 +68,7 @@ class Layout:
             list of one from a number, such a list is stored as the number.
         with_micro: whether the micro field of every patch is kept.
         with_exact: whether an exact solution is kept.
+        with_uncertainty: whether standard errors are kept.
 
     Raises:
         InputError: when the parts contradict each other.
@@ -81,6 +83,7 @@ class Layout:
     attrs: Mapping[str, Any] = field(default_factory=dict)
     with_micro: bool = False
     with_exact: bool = False
+    with_uncertainty: bool = False
 
     def __post_init__(self):
         if not self.fields or not 1 <= len(self.centres) <= 3 or self.members < 1:
@@ -163,6 +166,9 @@ class Layout:
             if self.with_exact:
                 attrs = {"long_name": f"exact {name}"} | self._unit(name)
                 listed.append(Variable(f"{name}_exact", coarse, attrs, coords=parameters))
+            if self.with_uncertainty:
+                attrs = {"long_name": f"standard error of {name}"} | self._unit(name)
+                listed.append(Variable(f"{name}_error", coarse, attrs, coords=parameters))
             if self.with_micro:
                 attrs = {"long_name": f"{name} inside the patches"} | self._unit(name)
                 listed.append(Variable(f"{name}_micro", inside, attrs, coords=parameters + sites))
@@ -197,7 +203,11 @@ class Layout:
         return kept
 
     def records(
-        self, coarse: Macro, micro: Micro | None = None, exact: Macro | None = None
+        self,
+        coarse: Macro,
+        micro: Micro | None = None,
+        exact: Macro | None = None,
+        uncertainty: Macro | None = None,
     ) -> dict[str, np.ndarray]:
         """Split the arrays of one saved time into the variables that hold them.
 
@@ -205,6 +215,7 @@ class Layout:
             coarse: coarse values, [member, field, *patch axes].
             micro: micro fields, [patch, field, *sites]; exactly when `with_micro`.
             exact: exact solution, same shape as `coarse`; exactly when `with_exact`.
+            uncertainty: standard errors, same shape; exactly when `with_uncertainty`.
 
         Returns:
             Name -> values, without the time axis.
@@ -216,8 +227,10 @@ class Layout:
             "coarse": self.macro_shape,
             "micro": self.micro_shape if self.with_micro else None,
             "exact": self.macro_shape if self.with_exact else None,
+            "uncertainty": self.macro_shape if self.with_uncertainty else None,
         }
-        for name, values in {"coarse": coarse, "micro": micro, "exact": exact}.items():
+        given = {"coarse": coarse, "micro": micro, "exact": exact, "uncertainty": uncertainty}
+        for name, values in given.items():
             found = None if values is None else np.shape(values)
             if found != wanted[name]:
                 raise InputError(
@@ -232,6 +245,8 @@ class Layout:
             records[name] = np.reshape(coarse[:, index], patches)
             if exact is not None:
                 records[f"{name}_exact"] = np.reshape(exact[:, index], patches)
+            if uncertainty is not None:
+                records[f"{name}_error"] = np.reshape(uncertainty[:, index], patches)
             if micro is not None:
                 shape = (*patches, *self.micro_shape[2:])
                 records[f"{name}_micro"] = np.reshape(micro[:, index], shape)
@@ -244,6 +259,7 @@ def layout_dataset(
     coarse: Sequence[Macro],
     micro: Sequence[Micro] | None = None,
     exact: Sequence[Macro] | None = None,
+    uncertainty: Sequence[Macro] | None = None,
 ) -> "xarray.Dataset":
     """Build in memory the dataset that `SolutionWriter` would leave on disk.
 
@@ -253,6 +269,7 @@ def layout_dataset(
         coarse: one [member, field, *patch axes] array per time.
         micro: one [patch, field, *sites] array per time, with `layout.with_micro`.
         exact: one array of the coarse shape per time, with `layout.with_exact`.
+        uncertainty: likewise, with `layout.with_uncertainty`.
 
     Returns:
         The dataset, identical to `xarray.open_dataset` of the written file.
@@ -265,7 +282,9 @@ def layout_dataset(
     absent: list[None] = [None] * len(times)
     records = [
         layout.records(*arrays)
-        for arrays in zip(coarse, micro or absent, exact or absent, strict=True)
+        for arrays in zip(
+            coarse, micro or absent, exact or absent, uncertainty or absent, strict=True
+        )
     ]
     sizes = layout.sizes()
     data: dict[str, Any] = {}

@@ -113,7 +113,12 @@ class SolutionWriter:
         self._last = float(times[self._count - 1]) if self._count else -math.inf
 
     def append(
-        self, t: float, coarse: Macro, micro: Micro | None = None, exact: Macro | None = None
+        self,
+        t: float,
+        coarse: Macro,
+        micro: Micro | None = None,
+        exact: Macro | None = None,
+        uncertainty: Macro | None = None,
     ) -> None:
         """Write the record of one model time and wait until it is on disk.
 
@@ -122,6 +127,7 @@ class SolutionWriter:
             coarse: coarse values, [member, field, *patch axes].
             micro: micro fields, [patch, field, *sites]; exactly when `layout.with_micro`.
             exact: exact solution, same shape as `coarse`; exactly when `layout.with_exact`.
+            uncertainty: standard errors, same shape; exactly when `layout.with_uncertainty`.
 
         Raises:
             InputError: when a shape is not the layout's or time does not advance.
@@ -132,7 +138,7 @@ class SolutionWriter:
                 f"the record at t = {t} follows one at t = {self._last} in `{self.path}`; time "
                 "must increase. Save each time once, in order."
             )
-        records = self.layout.records(coarse, micro, exact)
+        records = self.layout.records(coarse, micro, exact, uncertainty)
         try:
             self._reserve()
         except OSError as error:

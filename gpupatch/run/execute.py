@@ -9,7 +9,7 @@ import warnings
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,20 +19,13 @@ from gpupatch.backends.select import get_backend
 from gpupatch.compare import full_domain_reference
 from gpupatch.errors import CaseError, NonFiniteError, suggestion
 from gpupatch.files.case import Case
-from gpupatch.files.layout import Layout
 from gpupatch.files.output import SOLUTION, SolutionWriter
 from gpupatch.files.progress import Progress
 from gpupatch.files.report import REPORT, prepare_directory, write_report
 from gpupatch.run.build import Parts, build
-from gpupatch.simulation import (
-    FINISHED,
-    INTERRUPTED,
-    NON_FINITE,
-    TERMINATED,
-    Solution,
-    result_layout,
-    simulate,
-)
+from gpupatch.schedule import FINISHED, INTERRUPTED, NON_FINITE, TERMINATED
+from gpupatch.scheme import Scheme
+from gpupatch.simulation import Solution, result_layout, simulate
 
 PLOT = "plot.png"
 EXIT_CODES = {FINISHED: 0, NON_FINITE: NonFiniteError.exit_code, INTERRUPTED: 130, TERMINATED: 143}
@@ -114,9 +107,8 @@ def _simulate(case: Case, parts: Parts, directory: Path, facts: dict[str, Any], 
     if case.compare is not None and case.compare.full_domain:
         exact = full_domain_reference(parts.scheme, parts.initial, time.start)
     facts = {**facts, "domain": [end for pair in case.grid.domain for end in pair]}
-    layout = result_layout(parts.scheme, facts, keep, exact is not None)
-    record = Record(case, layout, directory / SOLUTION)
-    with record.writer, Progress(time.start, time.end, quiet=quiet) as progress:
+    record = Record(case, parts.scheme, facts, directory / SOLUTION)
+    with record, Progress(time.start, time.end, quiet=quiet) as progress:
         return simulate(
             parts.scheme,
             parts.initial,
@@ -133,31 +125,70 @@ def _simulate(case: Case, parts: Parts, directory: Path, facts: dict[str, Any], 
 
 
 class Record:
-    """Writes what `[output]` asks for: some fields, and micro fields at every so-many-th time."""
+    """Writes what `[output]` asks for: some fields, and micro fields at every so-many-th time.
 
-    def __init__(self, case: Case, layout: Layout, path: Path):
-        names = layout.fields if case.output.fields is None else case.output.fields
-        stray = sorted(set(names) - set(layout.fields))
+    The file is made when the first time comes, which shows what there is to keep.
+
+    Args:
+        case: the case.
+        scheme: what is run.
+        facts: attributes of the result.
+        path: the file.
+
+    Raises:
+        CaseError: if a field is asked for that the scheme does not have.
+    """
+
+    def __init__(self, case: Case, scheme: Scheme, facts: dict[str, Any], path: Path):
+        names = scheme.names if case.output.fields is None else case.output.fields
+        stray = sorted(set(names) - set(scheme.names))
         if stray:
             raise CaseError(
                 f"`output.fields`: there is no field `{stray[0]}`. "
-                f"{suggestion(stray[0], layout.fields)}"
+                f"{suggestion(stray[0], scheme.names)}"
             )
         self.every, self._saved = case.output.every, 0
-        self._picked = [layout.fields.index(name) for name in names]
-        self.writer = SolutionWriter(path, dataclasses.replace(layout, fields=tuple(names)))
+        self._names, self._picked = tuple(names), [scheme.names.index(name) for name in names]
+        self._scheme, self._facts, self._path = scheme, facts, path
+        self._writer: SolutionWriter | None = None
 
-    def __call__(self, t: float, coarse: Macro, micro: Micro | None, exact: Macro | None) -> None:
+    def __call__(
+        self,
+        t: float,
+        coarse: Macro,
+        micro: Micro | None,
+        exact: Macro | None,
+        error: Macro | None,
+    ) -> None:
         """Write one saved time; micro fields that are not kept are undefined (NaN)."""
+        if self._writer is None:
+            layout = result_layout(
+                self._scheme,
+                self._facts,
+                with_micro=micro is not None,
+                with_exact=exact is not None,
+                with_uncertainty=error is not None,
+            )
+            layout = dataclasses.replace(layout, fields=self._names)
+            self._writer = SolutionWriter(self._path, layout)
         if micro is not None and self._saved % self.every:
             micro = np.full_like(micro, np.nan)
         self._saved += 1
-        self.writer.append(
+        picked = self._picked
+        self._writer.append(
             t,
-            coarse[:, self._picked],
-            None if micro is None else micro[:, self._picked],
-            None if exact is None else exact[:, self._picked],
+            coarse[:, picked],
+            None if micro is None else micro[:, picked],
+            None if exact is None else exact[:, picked],
+            None if error is None else error[:, picked],
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
 
 
 def _draw(directory: Path) -> None:

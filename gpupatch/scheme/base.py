@@ -79,6 +79,11 @@ class PatchScheme:
         return self.problem.member_values
 
     @property
+    def replicas(self) -> int:
+        """Independent repetitions of every member."""
+        return self.problem.replicas
+
+    @property
     def backend_name(self) -> str:
         """Name of the backend that runs the patches."""
         return self.backend.name

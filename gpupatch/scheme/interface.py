@@ -24,7 +24,7 @@ class Scheme(Protocol):
     save                            ``coarse``, ``uncertainty``, ``exact``, ``fields``
     stop where it went wrong        ``locate_failure``
     name what it saves              ``names``, ``grid``, ``n_members``, ``members``,
-                                    ``member_values``, ``result_facts``
+                                    ``member_values``, ``replicas``, ``result_facts``
     tell and report                 ``describe``, ``updates``, ``micro_steps``, ``micro_time``,
                                     ``work``, ``facts``, ``kind``, ``functional``, ``dtype``,
                                     ``backend_name``
@@ -75,6 +75,11 @@ class Scheme(Protocol):
     @property
     def member_values(self) -> Sequence[Mapping[str, float]]:
         """Swept values of every member, replicas last."""
+        ...
+
+    @property
+    def replicas(self) -> int:
+        """Independent repetitions of every member."""
         ...
 
     @property

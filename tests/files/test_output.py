@@ -45,20 +45,24 @@ def make_records(layout, n_times=3):
     coarse = [rng.normal(size=layout.macro_shape) for _ in times]
     micro = [rng.normal(size=layout.micro_shape) for _ in times] if layout.with_micro else None
     exact = [rng.normal(size=layout.macro_shape) for _ in times] if layout.with_exact else None
-    return times, coarse, micro, exact
+    error = [rng.random(layout.macro_shape) for _ in times] if layout.with_uncertainty else None
+    return times, coarse, micro, exact, error
 
 
-def write(path, layout, times, coarse, micro, exact):
+def write(path, layout, times, coarse, *more):
     with SolutionWriter(path, layout) as writer:
         for index, t in enumerate(times):
-            writer.append(t, coarse[index], micro and micro[index], exact=exact and exact[index])
+            writer.append(t, coarse[index], *(values and values[index] for values in more))
 
 
-@pytest.mark.parametrize("extras", list(itertools.product([False, True], repeat=2)))
+@pytest.mark.parametrize("extras", list(itertools.product([False, True], repeat=3)))
 @pytest.mark.parametrize("members", [1, 3])
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 def test_the_file_and_the_dataset_in_memory_are_identical(tmp_path, ndim, members, extras):
-    layout = make_layout(ndim, members, with_micro=extras[0], with_exact=extras[1])
+    micro, exact, uncertainty = extras
+    layout = make_layout(
+        ndim, members, with_micro=micro, with_exact=exact, with_uncertainty=uncertainty
+    )
     records = make_records(layout)
     write(tmp_path / SOLUTION, layout, *records)
     with xr.open_dataset(tmp_path / SOLUTION) as ds:
@@ -84,7 +88,7 @@ def test_one_member_leaves_no_member_dimension_and_keeps_its_parameter():
 
 def test_every_value_lands_at_its_member_patch_and_site():
     layout = make_layout(2, 3, with_micro=True)
-    times, coarse, micro, _ = make_records(layout)
+    times, coarse, micro, *_ = make_records(layout)
     assert micro is not None
     ds = layout_dataset(layout, times, coarse, micro)
     for m, i, j in [(0, 0, 0), (2, 3, 1), (1, 2, 2)]:
@@ -149,7 +153,7 @@ def test_a_killed_run_leaves_every_appended_record_readable(tmp_path, records):
 
 def test_an_open_file_already_shows_its_records(tmp_path):
     layout = make_layout(1, 1)
-    times, coarse, _, _ = make_records(layout)
+    times, coarse, *_ = make_records(layout)
     with SolutionWriter(tmp_path / SOLUTION, layout) as writer:
         writer.append(times[0], coarse[0])
         shown = (tmp_path / SOLUTION).read_bytes()
@@ -160,7 +164,7 @@ def test_an_open_file_already_shows_its_records(tmp_path):
 
 def test_a_resumed_file_equals_an_uninterrupted_one(tmp_path):
     layout = make_layout(2, 3, with_micro=True, with_exact=True)
-    times, coarse, micro, exact = make_records(layout, 4)
+    times, coarse, micro, exact, _ = make_records(layout, 4)
     assert micro is not None
     assert exact is not None
     path = tmp_path / SOLUTION
