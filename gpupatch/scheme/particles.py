@@ -226,6 +226,11 @@ class ParticleScheme:
         return self.problem.member_values
 
     @property
+    def replicas(self) -> int:
+        """Independent repetitions of every member."""
+        return self.problem.replicas
+
+    @property
     def batches(self) -> list[ParticleKernels]:
         """The passes over each batch of patches."""
         raise SchemeError(f"scheme {type(self).__name__} defines no batch of patches.")
