@@ -1,4 +1,4 @@
-# ruff: noqa: F821, RUF059, SIM109
+# ruff: noqa: F821, RUF059
 # pyright: reportUndefinedVariable=false
 """Bursts of all particle patches: loops over patches and steps, and what is read off meanwhile.
 

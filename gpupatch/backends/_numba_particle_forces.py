@@ -1,4 +1,4 @@
-# ruff: noqa: F821, RUF059, SIM109
+# ruff: noqa: F821
 # pyright: reportUndefinedVariable=false
 """Forces on the particles of one patch, as plain functions that Numba can compile.
 
@@ -39,7 +39,10 @@ def nearest(dx, dy, dz, side):
 
 
 def pairs_all(x, types, n, side, table, force):
-    """Pair forces, every pair from both of its sides: no stores, so that it vectorises."""
+    """Pair forces, every pair from both of its sides: no stores, so that it vectorises.
+
+    The distance tells a particle from itself: two that coincide exert no force on each other.
+    """
     row, zero, one, limit = pair_row(table, 0), T(0.0), T(1.0), T(CUTOFF2)
     for i in range(n):
         xi = x[0, i]
@@ -58,7 +61,7 @@ def pairs_all(x, types, n, side, table, force):
                 s += dz * dz
             if N_TYPE > 1:
                 row = pair_row(table, types[i] * N_TYPE + types[j])
-            near = (s < limit) & (j != i)
+            near = (s < limit) & (s > zero)
             g = pair_force(s if near else one, row)
             g = g if near else zero
             fx += g * dx
@@ -194,7 +197,7 @@ def angles(x, side, triples, table, force, energy, virial, measured):
         s2 = two[0] * two[0] + two[1] * two[1] + two[2] * two[2]
         across = T(1.0) / math.sqrt(s1 * s2)
         c = (one[0] * two[0] + one[1] * two[1] + one[2] * two[2]) * across
-        V, slope = angle_both(c, table)
+        V, slope = angle_both(c, table[0])
         if measured:
             energy[j] += V
         for a in range(NDIM):
@@ -209,12 +212,15 @@ def angles(x, side, triples, table, force, energy, virial, measured):
                     virial[b * NDIM + a, k] += two[b] * last
 
 
-def external(x, n, table, force, energy, measured):
+def external(x, types, n, table, force, energy, measured):
     """Forces of the external field."""
     zero = T(0.0)
     for i in range(n):
         V, gx, gy, gz = field_both(
-            x[0, i], x[1, i] if NDIM > 1 else zero, x[2, i] if NDIM > 2 else zero, table
+            x[0, i],
+            x[1, i] if NDIM > 1 else zero,
+            x[2, i] if NDIM > 2 else zero,
+            table[types[i] if table.shape[0] > 1 else 0],
         )
         if measured:
             energy[i] += V
@@ -259,4 +265,4 @@ def forces(x, types, n, box, shift, tables, parts, search, force, energy, virial
     if HAS_ANGLES:
         angles(x, side, triples, angle_table, force, energy, virial, measured)
     if HAS_FIELD:
-        external(x, n, field_table, force, energy, measured)
+        external(x, types, n, field_table, force, energy, measured)

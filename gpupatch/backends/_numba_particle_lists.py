@@ -1,4 +1,4 @@
-# ruff: noqa: F821, RUF059, SIM109
+# ruff: noqa: F821
 # pyright: reportUndefinedVariable=false
 """Neighbour lists of one patch, as plain functions that Numba can compile.
 

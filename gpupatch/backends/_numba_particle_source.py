@@ -175,10 +175,10 @@ def _scalar(name: str, form: ScalarForm | None, count: int) -> str:
     if form is None:
         arguments = ", ".join("xyz"[:count])
         zeros = ", ".join(["T(0.0)"] * (count + 1))
-        return f"def {name}({arguments}, table):\n    return {zeros}\n"
+        return f"def {name}({arguments}, row):\n    return {zeros}\n"
     printer = ScalarPrinter("T")
-    lines = [f"def {name}({', '.join(form.arguments)}, table):"]
-    lines += [f"    {scalar} = T(table[0, {n}])" for n, scalar in enumerate(form.scalars)]
+    lines = [f"def {name}({', '.join(form.arguments)}, row):"]
+    lines += [f"    {scalar} = T(row[{n}])" for n, scalar in enumerate(form.scalars)]
     lines += [f"    {symbol} = {printer(sp.sympify(e))}" for symbol, e in form.statements]
     results = ", ".join(f"T({printer(sp.sympify(e))})" for e in (form.energy, *form.gradient))
     return "\n".join([*lines, f"    return {results}"]) + "\n"

@@ -1,4 +1,4 @@
-# ruff: noqa: F821, RUF059, SIM109
+# ruff: noqa: F821, SIM109
 # pyright: reportUndefinedVariable=false
 """Micro-steps of the particles of one patch, as plain functions that Numba can compile.
 
