@@ -23,8 +23,8 @@ NUMBERS = ("rounded", "poisson")
 NUMBER_OF = {"low_noise": "rounded", "stochastic": "poisson", "weighted": "poisson"}
 """How many particles a patch receives when nothing is said."""
 
-_PLACES, _PATCHES, _ACROSS = range(3)
-"""Step numbers that tell random numbers apart: along the axis, of whole patches, across it."""
+_PLACES, _PATCHES, _PHASES = range(3)
+"""Step numbers that tell random numbers apart: places, numbers of particles, random phases."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,10 @@ def lift_particles(
     weights = np.where(present, lifting.weight, 0.0)
     positions = np.zeros((len(profile), len(box), n))
     if lifting.method == "low_noise":
-        phase = uniforms(chance[2])[:, None]
-        ranks = (np.arange(n) + phase) / np.maximum(counts, 1)[:, None]
+        places = _sequence(counts, n, len(box), seed, label)
     else:
-        ranks = uniforms(words(seed, label, _PLACES, len(profile), n)[0])
+        places = _independent(len(profile), n, len(box), seed, label)
+    ranks = places[0]
     if lifting.rod:
         ranks = np.sort(np.where(present, ranks, 2.0), axis=1)
     ranks = np.where(present, ranks, 0.5)
@@ -145,7 +145,8 @@ def lift_particles(
     if lifting.rod:
         x = _rods(x, ranks, profile, width, counts, lifting.rod)
     positions[:, axis] = np.where(present, x, 0.0)
-    _spread_across(positions, box, axis, lifting.method, present, seed, label)
+    for k, a in enumerate(a for a in range(len(box)) if a != axis):
+        positions[:, a] = np.where(present, places[1 + k] * box[a], 0.0)
     return LiftedParticles(positions, counts, weights)
 
 
@@ -246,19 +247,36 @@ def _rods(x, ranks, profile, width: float, counts, rod: float) -> NDArray[np.flo
     return x - rod * n * ranks + rod * (np.arange(x.shape[1]) + 0.5)
 
 
-def _spread_across(positions, box, axis: int, method: str, present, seed: int, label: int) -> None:
-    """Places along the other axes, uniform in the box."""
-    others = [a for a in range(len(box)) if a != axis]
-    if not others:
-        return
-    n_patch, _, n = positions.shape
-    if method == "low_noise":
-        g = {1: (1 + 5**0.5) / 2, 2: 1.324717957244746}[len(others)]
-        phases = words(seed, label, _ACROSS, n_patch, 1)
-        for k, a in enumerate(others):
-            u = (uniforms(phases[k]) + np.arange(n) * g ** -(k + 1)) % 1.0
-            positions[:, a] = np.where(present, u * box[a], 0.0)
-        return
-    numbers = words(seed, label, _PLACES, n_patch, n)
-    for k, a in enumerate(others):
-        positions[:, a] = np.where(present, uniforms(numbers[1 + k]) * box[a], 0.0)
+def _sequence(counts, n: int, ndim: int, seed: int, label: int) -> list[NDArray[np.float64]]:
+    """Points that fill a box evenly, shifted at random: ranks along the axis, places across."""
+    phases = [uniforms(w) for w in words(seed, label, _PHASES, len(counts), 1)]
+    places = [(np.arange(n) + phases[0]) / np.maximum(counts, 1)[:, None]]
+    for k in range(1, ndim):
+        places.append((phases[k] + np.arange(n) * _GOLDEN[ndim - 1] ** -k) % 1.0)
+    return places
+
+
+_GOLDEN = {1: (1 + 5**0.5) / 2, 2: 1.324717957244746}
+"""Largest roots of g^(d + 1) = g + 1, from which the sequence in d dimensions is made."""
+
+
+def _independent(n_patch: int, n: int, ndim: int, seed: int, label: int) -> NDArray[np.float64]:
+    """Independent points of the unit box, [axis, patch, particle].
+
+    The four words of a counter are shared by as many particles as they suffice for.
+    """
+    share = 4 // ndim
+    n_counter = -(-n // share)
+    places = np.empty((ndim, n_patch, n_counter, share))
+    rows = max(1, _NUMBERS_AT_ONCE // max(n_counter, 1))
+    for first in range(0, n_patch, rows):
+        count = min(rows, n_patch - first)
+        drawn = words(seed, label, _PLACES, count, n_counter, first)
+        for j in range(share):
+            for k in range(ndim):
+                places[k, first : first + count, :, j] = uniforms(drawn[j * ndim + k])
+    return places.reshape(ndim, n_patch, -1)[:, :, :n]
+
+
+_NUMBERS_AT_ONCE = 8192
+"""Counters that are hashed together, few enough to stay in the cache."""

@@ -1,0 +1,298 @@
+"""What the two schemes for the density of diffusing particles share: lift, burst, noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpupatch.arrays import Backend, Macro, ParticleKernels
+from gpupatch.burst import Burst
+from gpupatch.errors import SchemeError, suggestion
+from gpupatch.lifting.particles import ParticleLifting, lift_particles, profile_mean
+from gpupatch.particles.dynamics import Brownian, HardRods
+from gpupatch.particles.observe import Core, ParticlePlan
+from gpupatch.particles.state import ParticleState, make_state
+from gpupatch.scheme.particles import ParticleProblem, ParticleScheme
+
+EDGES = ("open", "reflecting")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How patches are filled with particles, and how much noise is accepted.
+
+    Attributes:
+        lift: "low_noise", "stochastic" or "weighted", see `ParticleLifting`.
+        number: "rounded" or "poisson" number of particles; chosen by `lift` when absent.
+        weight: what one simulated particle stands for.
+        edges: ends of the patches: "open" (particles leave) or "reflecting".
+        common: subtract a burst with the same random numbers and no slope.
+        tolerance: relative standard error that is asked of slopes, or None.
+        max_replicas: replicas of a burst beyond which noise is accepted.
+
+    Raises:
+        SchemeError: if there are no such edges, or numbers are out of range.
+    """
+
+    lift: str = "low_noise"
+    number: str | None = None
+    weight: float = 1.0
+    edges: str = "open"
+    common: bool = False
+    tolerance: float | None = None
+    max_replicas: int = 64
+
+    def __post_init__(self):
+        if self.edges not in EDGES:
+            raise SchemeError(f"there are no edges `{self.edges}`. {suggestion(self.edges, EDGES)}")
+        if self.tolerance is not None and not self.tolerance > 0:
+            raise SchemeError(f"`tolerance` is {self.tolerance}; it must be positive.")
+        if self.max_replicas < 1:
+            raise SchemeError(f"`max_replicas` is {self.max_replicas}; at least 1 is needed.")
+
+
+class DensityScheme(ParticleScheme):
+    """A scheme whose one coarse field is the density of particles, with slopes that know noise.
+
+    Patches are filled with particles of a given density, heal for a time t0 and are followed for a
+    time t. Slopes and fluxes are differences between the two ends,
+
+        F = [R(t0 + t) - R(t0)] / t,
+
+    which is all that there is to know when the noise is Brownian.
+
+    Replicas of a burst run side by side, and their spread gives the standard error of the slope.
+    With a `tolerance` further ones are run until that error is below this share of the slope,
+
+        M >= Var_1 / (tolerance s)^2,
+
+    or `max_replicas` is reached. With `common` the same random numbers serve for a second burst
+    without slope, in which nothing changes in the mean, and what it shows is subtracted.
+
+    Args:
+        problem: particles, grid of cells (`particle_grid`), controls.
+        backend: where the patches live.
+        burst: length, replicas and, for particles that interact, healing and micro time step. What
+            is left open is: no healing for particles that do not interact, and as few micro-steps
+            as their exact motion needs. The estimator is the end point, whatever `slope` says.
+        sampling: how patches are filled, and how much noise is accepted.
+
+    Attributes:
+        slope_error: standard error of the last slope, same shape as U; None after one replica.
+
+    Raises:
+        SchemeError: if the parts do not fit together.
+    """
+
+    def __init__(
+        self,
+        problem: ParticleProblem,
+        backend: Backend,
+        burst: Burst,
+        sampling: Sampling | None = None,
+    ):
+        super().__init__(problem, backend, burst)
+        self.sampling = one = sampling or Sampling()
+        self.tolerance, self.max_replicas = one.tolerance, one.max_replicas
+        dynamics = problem.model.dynamics
+        rod = dynamics.length if isinstance(dynamics, HardRods) else 0.0
+        self.lifting = ParticleLifting(one.lift, one.number, one.weight, rod)
+        self.slope_error: Macro | None = None
+        self._stream = 0
+        self._replicas: list[int] = []
+        self._noise: list[tuple[float, float]] = []
+        self._check()
+
+    @property
+    def interacting(self) -> bool:
+        """Whether anything but noise moves the particles."""
+        model = self.problem.model
+        acting = (model.pair, model.bonds, model.angles, model.field)
+        return any(part is not None for part in acting)
+
+    @property
+    def healing(self) -> float:
+        """Time discarded at the beginning of a burst."""
+        if self.burst_spec.heal is None and not self.interacting:
+            return 0.0
+        return self.burst_spec.healing
+
+    def samples(self, t: float, U: Macro, first: bool) -> NDArray[np.float64]:
+        """Slopes from the replicas of one burst, [replica, member, 1, *cells].
+
+        Args:
+            t: base time.
+            U: coarse values, [member, 1, *cells].
+            first: whether no other burst has covered the same model time.
+        """
+        raise SchemeError(f"scheme {type(self).__name__} measures no slope.")
+
+    def slope(self, t: float, U: Macro) -> Macro:
+        """dU/dt at the base time, averaged over replicas of the burst.
+
+        Args:
+            t: base time.
+            U: coarse values, [member, 1, *cells].
+
+        Returns:
+            Same shape as `U`, in units of U per time.
+        """
+        found = self.samples(t, U, True)
+        while (missing := self._missing(found)) > 0:
+            found = np.concatenate([found, self.samples(t, U, False)[:missing]])
+        mean = found.mean(axis=0)
+        self._replicas.append(len(found))
+        if len(found) > 1:
+            error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
+            self.slope_error = error
+            self._noise.append((_rms(error), _rms(mean)))
+        return mean
+
+    def observed(
+        self,
+        kernels: ParticleKernels,
+        profile: NDArray[np.float64],
+        axis: int,
+        observable: str,
+        core: Core,
+        first: bool,
+    ) -> NDArray[np.float64]:
+        """Lift patches, run them, and read off how fast an observable changes.
+
+        Args:
+            kernels: the passes over the particles.
+            profile: densities along the axis, [member x place, 3].
+            axis: along which the density varies.
+            observable: "crossing" or "core_mass".
+            core: what it is measured in.
+            first: whether no other burst has covered the same model time.
+
+        Returns:
+            [replica x member x place], per time.
+        """
+        self._stream += 1
+        if self.sampling.common and self.lifting.method == "weighted":
+            return self._run(kernels, profile, axis, observable, core, first, True)
+        found = self._run(kernels, profile, axis, observable, core, first, False)
+        if self.sampling.common:
+            level = np.zeros_like(profile)
+            level[:, 0] = profile_mean(profile, self.problem.width[axis])
+            found = found - self._run(kernels, level, axis, observable, core, False, False)
+        return found
+
+    def steps(self) -> tuple[int, int, float]:
+        """Micro-steps of a burst, those among them that heal, and their length."""
+        length, dt = self.burst_spec.length, self.burst_spec.dt
+        share = self.healing / length
+        if dt is not None:
+            n = max(2 if share else 1, int(np.ceil(length / dt * (1 - 1e-12))))
+        else:
+            n = next((k for k in range(1, 65) if abs(share * k - round(share * k)) < 1e-9), 64)
+        return n, min(round(share * n), n - 1), length / n
+
+    def work(self, reached: float) -> dict[str, Any]:
+        """Entries of a report: particles, replicas of bursts, noise of the slopes."""
+        entries = super().work(reached)
+        if self._replicas:
+            entries["burst_replicas"] = {
+                "least": min(self._replicas),
+                "most": max(self._replicas),
+                "mean": float(np.mean(self._replicas)),
+                "raised": sum(n > self.burst_spec.replicas for n in self._replicas),
+            }
+        if self._noise:
+            error, signal = (_rms(np.array(v)) for v in zip(*self._noise, strict=True))
+            entries["slope"] = {"rms": signal, "standard_error": error}
+        return entries
+
+    def result_facts(self) -> dict[str, Any]:
+        """Attributes of the result: the particles, their lift, and where their patches are."""
+        return super().result_facts() | {
+            "lift": self.lifting.method,
+            "edges": self.sampling.edges,
+        }
+
+    def diffusivity_of_one(self, densest: float) -> float:
+        """Diffusivity of particles that do not interact, or of rods at a density; 0 if unknown."""
+        dynamics = self.problem.model.dynamics
+        if not isinstance(dynamics, Brownian | HardRods):
+            return 0.0
+        values = [{**self.problem.controls, **m} for m in self.member_values]
+        D = dynamics.mobility * max(v["temperature"] for v in values)
+        if isinstance(dynamics, HardRods):
+            return D / (1 - dynamics.length * densest) ** 2
+        return D
+
+    def _missing(self, found: NDArray[np.float64]) -> int:
+        """Replicas that the tolerance asks for beyond those at hand."""
+        n = len(found)
+        if self.tolerance is None or n >= self.max_replicas:
+            return 0
+        variance = found.var(axis=0, ddof=1)
+        square = np.maximum(found.mean(axis=0) ** 2 - variance / n, 0.0)
+        axes = tuple(range(1, square.ndim))
+        signal = np.maximum(square.mean(axis=axes), 1e-300)
+        wanted = (variance.mean(axis=axes) / (self.tolerance**2 * signal)).max()
+        return int(min(np.ceil(wanted), self.max_replicas)) - n
+
+    def _run(
+        self, kernels, profile, axis: int, observable: str, core: Core, first: bool, excess: bool
+    ) -> NDArray[np.float64]:
+        repeats = self.burst_spec.replicas
+        n_steps, healed, dt = self.steps()
+        weights = np.zeros((n_steps + 1, 1))
+        weights[n_steps] = 1 / ((n_steps - healed) * dt)
+        weights[healed] = -weights[n_steps]
+        plan = ParticlePlan(n_steps, dt, (observable,), weights, core, stream=self._stream)
+        state = self._lift(np.tile(profile, (repeats, 1)), axis, excess)
+        self.count(n_steps, dt, int(state.counts.sum()), first)
+        return kernels.burst(kernels.pack(state), plan)[0, :, 0]
+
+    def _lift(self, profile: NDArray[np.float64], axis: int, excess: bool) -> ParticleState:
+        """Patches full of particles; with `excess` they weigh what they exceed the level by."""
+        problem, names = self.problem, self.problem.control_names
+        seed, per_member = problem.seed, len(profile) // (self.burst_spec.replicas * self.n_members)
+        lifted = lift_particles(self.lifting, profile, problem.width, axis, seed, self._stream)
+        rows = problem.control_rows(per_member, self.burst_spec.replicas)
+        return make_state(
+            lifted.positions,
+            problem.width,
+            counts=lifted.counts,
+            controls={name: rows[:, k] for k, name in enumerate(names)},
+            names=names,
+            weights=lifted.weights - self.lifting.weight if excess else lifted.weights,
+        )
+
+    def _check(self) -> None:
+        problem, burst = self.problem, self.burst_spec
+        if self.names != ("density",):
+            raise SchemeError(
+                f"the `{self.kind}` scheme of particles has one field, `density`; found "
+                f"{self.names}."
+            )
+        if self.interacting and self.lifting.weight != 1:
+            raise SchemeError("particles that interact stand for themselves: leave out `weight`.")
+        if self.interacting and self.lifting.method == "weighted":
+            raise SchemeError(
+                "particles that interact cannot be given weights. Use the lift `low_noise` or "
+                "`stochastic`."
+            )
+        if self.interacting and burst.dt is None:
+            raise SchemeError("particles that interact need a micro time step: give `burst.dt`.")
+        if self.sampling.common and problem.model.field is not None:
+            raise SchemeError(
+                "`common` subtracts a burst in which nothing changes, but the external field moves "
+                "particles even where the density has no slope. Leave out `common`."
+            )
+        if self.tolerance is not None and burst.replicas < 2:
+            raise SchemeError(
+                "`tolerance` needs two replicas of a burst or more, from which its noise is known; "
+                f"found {burst.replicas}."
+            )
+
+
+def _rms(values: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
