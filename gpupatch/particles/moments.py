@@ -30,14 +30,13 @@ def moments(
 ) -> dict[str, NDArray[np.float64]]:
     """Intensive quantities from the observables of boxes.
 
-    ===========  ================================================================  ==================
-    temperature  2 K / g, with g degrees of freedom                                from kinetic
-    energy       V / N, potential energy per particle                              potential
-    stress       -(sum m v v + sum x F) / volume, [axis, axis]                     kinetic_stress,
-                                                                                   virial
-    pressure     minus the mean of the diagonal of the stress                      the same
-    heat_flux    J / volume, [axis]                                                heat_flux
-    ===========  ================================================================  ==================
+    ===========  ===================================================  =======================
+    temperature  2 K / g, with g degrees of freedom                   kinetic
+    energy       V / N, potential energy per particle                 potential
+    stress       -(sum m v v + sum x F) / volume, [axis, axis]        kinetic_stress, virial
+    pressure     minus the mean of the diagonal of the stress         kinetic_stress, virial
+    heat_flux    J / volume, [axis]                                   heat_flux
+    ===========  ===================================================  =======================
 
     Those are computed whose observables are there. In sheared boxes velocities, and with them
     temperature and stress, are relative to the flow.
@@ -117,7 +116,7 @@ def estimate(samples: NDArray[np.float64]) -> Estimate:
     """Mean and standard error of correlated samples, by blocking.
 
     With s_B the standard error as it follows from the means of blocks of B successive samples, the
-    shortest blocks are taken with B^3 > 2 n (s_B/s_1)^4, n the samples of one series: the bias from
+    shortest blocks are taken with B^3 > 2 n (s_B/s_1)^4, n the number of samples: the bias from
     correlated blocks is then below the uncertainty of s_B. If no blocks are that long, the largest
     s_B is taken.
 
@@ -136,19 +135,14 @@ def estimate(samples: NDArray[np.float64]) -> Estimate:
     series = np.atleast_2d(np.asarray(samples, dtype=float))
     if series.size < 2:
         raise SchemeError("one sample has no standard error: use more blocks, or replicas.")
-    n = series.shape[1]
     errors = _errors_of_blocks(series)
     naive = errors[1][0]
-    chosen = next(
-        (
-            B
-            for B, (error, _) in errors.items()
-            if naive == 0 or B**3 > 2 * n * (error / naive) ** 4
-        ),
-        max(errors, key=lambda B: errors[B][0]),
-    )
+    longest = max(errors, key=lambda B: errors[B][0])
+    ratios = {B: (error / naive if naive > 0 else 0.0) for B, (error, _) in errors.items()}
+    enough = [B for B, ratio in ratios.items() if 2 * series.size * ratio**4 < B**3]
+    chosen = min(enough, default=longest)
     error, blocks = errors[chosen]
-    inefficiency = max(1.0, (error / naive) ** 2) if naive > 0 else 1.0
+    inefficiency = max(1.0, ratios[chosen] ** 2)
     return Estimate(float(series.mean()), float(error), float(inefficiency), blocks)
 
 

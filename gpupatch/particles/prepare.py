@@ -281,17 +281,37 @@ def wrapped(model: ParticleModel, state: ParticleState) -> ParticleState:
 
 
 def settled(
-    kernels: ParticleKernels, state: ParticleState, n_steps: int, dt: float, first: int = 0
+    model: ParticleModel,
+    kernels: ParticleKernels,
+    state: ParticleState,
+    temperature: ArrayLike,
+    n_steps: int,
+    dt: float,
 ) -> ParticleState:
-    """A state after a burst in which nothing is measured, for instance to melt a crystal.
+    """Crystals turned into a fluid: melted at four times the temperature, then cooled to it.
+
+    A crystal does not melt by itself where it is stable, or nearly so, while the fluid is wanted.
 
     Args:
+        model: the micro-simulator.
         kernels: the passes over the particles.
-        state: the state; it is not changed.
-        n_steps: micro-steps.
-        dt: micro time step.
-        first: number of the first step in the run.
+        state: the crystals; they are not changed.
+        temperature: [box] or a number.
+        n_steps: micro-steps, of which a third are spent hot.
+        dt: micro time step of the cool part; the hot part takes half of it.
+
+    Returns:
+        The settled boxes; they have taken `n_steps` micro-steps.
     """
+    T = np.broadcast_to(np.asarray(temperature, dtype=float), (state.n_patch,))
+    hot = n_steps // 3
+    state = _run(kernels, retuned(model, state, temperature=4 * T), hot, dt / 2, 0)
+    return _run(kernels, retuned(model, state, temperature=T), n_steps - hot, dt, hot)
+
+
+def _run(
+    kernels: ParticleKernels, state: ParticleState, n_steps: int, dt: float, first: int
+) -> ParticleState:
     handle = kernels.pack(state)
     kernels.burst(handle, ParticlePlan(n_steps, dt, first=first))
     return kernels.unpack(handle)
