@@ -135,28 +135,29 @@ def _pair_commands(model: ParticleModel) -> Iterator[str]:
         return
     native = _NATIVE.get(pair.potential)
     if native is not None and native.reach is not None:
-        reach = max(native.reach(**numbers) for _, _, numbers in _rows(pair))
+        reach = max(native.reach(**numbers) for _, numbers in _rows(pair))
         native = native if reach <= pair.cutoff else None
     if native is None or pair.truncation not in native.styles:
         expression = pair.potential.truncated(pair.truncation)
         yield f"pair_style lepton {pair.cutoff!r}"
-        for a, b, numbers in _rows(pair):
-            yield f'pair_coeff {a} {b} "{lepton(expression, numbers | {CUTOFF: pair.cutoff})}"'
+        for types, numbers in _rows(pair):
+            yield f'pair_coeff {types} "{lepton(expression, numbers | {CUTOFF: pair.cutoff})}"'
         return
     yield f"pair_style {native.styles[pair.truncation]} {pair.cutoff!r}"
     if native.reach is not None or pair.truncation == "shifted":
         yield "pair_modify shift yes"
-    for a, b, numbers in _rows(pair):
+    for types, numbers in _rows(pair):
         values = [*native.coefficients(**numbers)]
         values += [native.reach(**numbers)] if native.reach is not None else []
-        yield f"pair_coeff {a} {b} {' '.join(repr(float(v)) for v in values)}"
+        yield f"pair_coeff {types} {' '.join(repr(float(v)) for v in values)}"
 
 
-def _rows(pair: Pair) -> Iterator[tuple[int, int, dict[str, float]]]:
-    """Types from 1, and the parameters of their pair."""
+def _rows(pair: Pair) -> Iterator[tuple[str, dict[str, float]]]:
+    """Pairs of types, from 1, and their parameters; all pairs at once if all are alike."""
     for a in range(pair.n_types):
         for b in range(a, pair.n_types):
-            yield a + 1, b + 1, {name: float(m[a, b]) for name, m in pair.matrices.items()}
+            types = f"{a + 1} {b + 1}" if pair.n_types > 1 else "* *"
+            yield types, {name: float(m[a, b]) for name, m in pair.matrices.items()}
 
 
 def _chain_commands(model: ParticleModel, patch: Patch) -> Iterator[str]:

@@ -56,6 +56,12 @@ class Engine(Protocol):
         """Give back what the engine holds; may be called again."""
         ...
 
+    def __enter__(self) -> Self:
+        """The engine, which is closed at the end of the block."""
+        ...
+
+    def __exit__(self, *_: object) -> None: ...
+
 
 @dataclass(frozen=True, eq=False)
 class Patch:
@@ -188,14 +194,22 @@ class InstancePerPatch(abc.ABC):
         """Copy all patches to the host, in float64.
 
         Raises:
-            BackendError: if the simulator stops, with its own message.
+            BackendError: if the simulator stops, with its own message, or a patch is not finite.
         """
+        instances = list(self._each())
         assert self._state is not None
         state = self._state.copy()
-        for p, instance in self._each():
+        for p, instance in instances:
             with self._explained(p):
-                n = state.counts[p]
-                state.positions[p, :, :n], state.velocities[p, :, :n] = instance.read()
+                x, v = instance.read()
+            if not (np.isfinite(x).all() and np.isfinite(v).all()):
+                self._drop(p)
+                raise BackendError(
+                    f"{self.name} stopped in patch {p}: positions or velocities are not finite. "
+                    "Use a smaller micro time step, or keep particles apart at the start."
+                )
+            n = state.counts[p]
+            state.positions[p, :, :n], state.velocities[p, :, :n] = x, v
         return state
 
     def set_state(self, state: ParticleState) -> None:
@@ -218,7 +232,7 @@ class InstancePerPatch(abc.ABC):
         _check_boxes(self._model, state)
         before, self._state = self._state, state.copy()
         for p in range(state.n_patch):
-            patch, instance = patch_of(state, p), self._instances[p]
+            patch, instance = patch_of(self._state, p), self._instances[p]
             with self._explained(p):
                 if instance is not None and before is not None and before.counts[p] == patch.n:
                     instance.write(patch)
@@ -247,7 +261,7 @@ class InstancePerPatch(abc.ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @abc.abstractmethod
