@@ -374,7 +374,8 @@ class _Radial:
         self.slope = sp.diff(self.energy, sp.Symbol("r", real=True))
 
     def __call__(self, r, a, b):
-        values: dict[str, Any] = {name: m[a, b] for name, m in self.pair.matrices.items()}
+        rows = (a, b) if self.pair.n_types > 1 else (np.zeros_like(a), np.zeros_like(b))
+        values: dict[str, Any] = {name: m[rows] for name, m in self.pair.matrices.items()}
         values |= {"r": r, CUTOFF: np.full(r.shape, self.pair.cutoff)}
         energy = np.broadcast_to(evaluate(self.energy, values), r.shape)
         return energy, -np.broadcast_to(evaluate(self.slope, values), r.shape) / r

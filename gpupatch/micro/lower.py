@@ -7,8 +7,9 @@ on place, once per stage. What remains is shared between the outputs and printed
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -320,10 +321,16 @@ def noise_amplitudes(rule: Rule) -> tuple[tuple[sp.Expr, ...], set[Access]]:
 
 def evaluate(expression: sp.Basic, values: Mapping):
     """The value of an expression on numbers or arrays given by the names of its symbols."""
-    symbols = _symbols(expression)
-    compute = sp.lambdify(symbols, expression, "numpy")
+    names, compute = _compiled(expression)
     with np.errstate(all="ignore"):
-        return compute(*(values[symbol.name] for symbol in symbols))
+        return compute(*(values[name] for name in names))
+
+
+@functools.lru_cache(maxsize=512)
+def _compiled(expression: sp.Basic) -> tuple[tuple[str, ...], Callable]:
+    symbols = _symbols(expression)
+    names = tuple(symbol.name for symbol in symbols)
+    return names, sp.lambdify(symbols, expression, "numpy")
 
 
 def _in_order(statements):
