@@ -1,0 +1,391 @@
+"""A conservation law whose fluxes are measured in periodic boxes of particles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpupatch.arrays import Backend, Macro, ParticleKernels
+from gpupatch.burst import Burst
+from gpupatch.errors import NonFiniteError, SchemeError
+from gpupatch.lifting import face_lifting
+from gpupatch.particles.moments import moments
+from gpupatch.particles.observe import ParticlePlan, block_weights
+from gpupatch.particles.prepare import crystal_boxes, retuned, settled
+from gpupatch.particles.state import ParticleState
+from gpupatch.projection import Projection
+from gpupatch.scheme.boxes import SAMPLE, BoxProblem, block_steps
+from gpupatch.scheme.particles import ParticleScheme, ParticleSystem
+from gpupatch.scheme.problem import Initial
+from gpupatch.scheme.propagated import Propagated, combined, exactly
+
+BLOCKS = 8
+"""Blocks of a burst from which an error is taken where there is one box only."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """What a gradient drives through a box, and what it is called.
+
+    Attributes:
+        field: the coarse field.
+        drive: control of the dynamics that stands for the gradient.
+        coefficient: name of -flux/gradient.
+        observables: what the flux is computed from.
+        flux: the flux from the moments of a box.
+    """
+
+    field: str
+    drive: str
+    coefficient: str
+    observables: tuple[str, ...]
+    flux: Callable[[Mapping[str, NDArray[np.float64]]], NDArray[np.float64]]
+
+
+LAWS = {
+    "sheared": Law(
+        "velocity", "shear_rate", "viscosity", ("kinetic_stress", "virial"),
+        lambda m: -m["stress"][..., 0, 1],
+    ),
+    "heat_driven": Law(
+        "temperature", "heat_field", "conductivity", ("heat_flux",),
+        lambda m: m["heat_flux"][..., 0],
+    ),
+}  # fmt: skip
+"""By dynamics of the boxes:
+
+===========  =================================================  ====================================
+sheared      d(rho u)/dt = -dJ/dy,   J = -sigma_xy              box at shear_rate = du/dy
+heat_driven  d(rho c T)/dt = -dJ/dx, J the heat flux            box at heat_field = -(dT/dx)/T
+===========  =================================================  ====================================
+"""
+
+
+class BoxFluxScheme(ParticleScheme):
+    """Finite volumes whose fluxes are measured in periodic boxes at the states of the faces.
+
+        w dU_j/dt = -(J_{j+1/2} - J_{j-1/2})/H
+
+    A box on every face is lifted to the value and the gradient of the field there: the gradient
+    becomes a shear or a heat field that acts on all its particles alike, so that the box stays
+    periodic and homogeneous. Boxes are kept from burst to burst and retuned to their new state,
+    which leaves little to heal. What leaves a cell enters its neighbour: the total is conserved to
+    round-off. The standard errors of the measured fluxes are propagated to U.
+
+    Args:
+        problem: particles of `sheared` or `heat_driven` dynamics, one-dimensional grid of cells,
+            `density` and, if the field is the velocity, `temperature` among the controls. The names
+            of its fields are not read: the dynamics decides (`LAWS`).
+        backend: where the boxes live.
+        burst: micro time step `dt`, `length`, `heal`, and `replicas`: boxes per face. The flux is
+            averaged over the part of the burst after healing.
+        order: order of the reconstruction in H: 2, 4, 6 or 8.
+        strength: gradient (`shear_rate`, `heat_field`) at which boxes are driven whatever the
+            gradient on their face, and from which the flux is scaled back in proportion. For fluids
+            whose response is linear up to there it takes away most of the noise. When absent, boxes
+            are driven as their face is.
+        capacity: heat capacity per particle at constant volume, c/density, for the temperature.
+        settle: model time that the boxes are given to melt and settle before the first burst.
+
+    Attributes:
+        flux: fluxes of the last burst, [member, face].
+        flux_error: their standard errors, same shape.
+
+    Raises:
+        SchemeError: if the parts do not fit together.
+
+    Source: E and Engquist (2003), section 3 [EEngquist2003]; Ren and E (2005), sections 2-3, with
+    boxes as in Evans and Morriss (2008), chapter 6 [RenE2005, EvansMorriss2008].
+    """
+
+    kind = "box_flux"
+
+    def __init__(
+        self,
+        problem: BoxProblem,
+        backend: Backend,
+        burst: Burst,
+        order: int = 2,
+        strength: float | None = None,
+        capacity: float | None = None,
+        settle: float = 10.0,
+    ):
+        super().__init__(problem, backend, burst)
+        self.boxes, self.settle, self.strength = problem, settle, strength
+        kind = problem.model.dynamics.kind
+        if kind not in LAWS:
+            raise SchemeError(
+                f"boxes of `{kind}` dynamics are not driven by a gradient. Use one of "
+                f"{', '.join(LAWS)}."
+            )
+        self.law = LAWS[kind]
+        if problem.grid.ndim != 1:
+            raise SchemeError(
+                f"fluxes from boxes are for grids of one axis; this one has {problem.grid.ndim}."
+            )
+        if strength is not None and not strength > 0:
+            raise SchemeError(f"`strength` is {strength}; it must be positive.")
+        if (capacity is None) == (self.law.field == "temperature"):
+            raise SchemeError(
+                "`capacity`, the heat capacity per particle, belongs to the temperature: "
+                f"the field is the {self.law.field}, and `capacity` is {capacity}."
+            )
+        self._model = problem.micro_model()
+        self.kernels = backend.load_particles(self._model, problem.dtype)
+        self.burst_steps, self.dt = block_steps(burst)
+        self.lifting = face_lifting(problem.grid, (self.law.field,), order, 0)
+        self._density = problem.imposed("density")
+        self._held = problem.imposed("temperature") if self.law.field == "velocity" else None
+        self._weight = self._density * (1.0 if capacity is None else capacity)
+        self._forget()
+
+    def _forget(self) -> None:
+        members, faces = self.n_members, self.n_faces
+        self._state: ParticleState | None = None
+        self._steps = self._sources = 0
+        self._squares, self._freedom = np.zeros((members, faces)), 0
+        self._driven = np.zeros((2, members))
+        self._driven_variance = np.zeros(members)
+        self.flux = self.flux_error = np.zeros((members, faces))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The coarse field."""
+        return (self.law.field,)
+
+    @property
+    def batches(self) -> list[ParticleKernels]:
+        """The passes over all boxes."""
+        return [self.kernels]
+
+    @property
+    def n_faces(self) -> int:
+        """Faces of the cells, on each of which a box stands."""
+        return len(self.lifting.centres[0])
+
+    @property
+    def copies(self) -> int:
+        """Boxes per face."""
+        return self.burst_spec.replicas
+
+    def initial(self, initial: Initial, t: float = 0.0) -> Propagated:
+        """Cell averages of a function of position; boxes of an earlier run are forgotten.
+
+        Args:
+            initial: the field as a function of position, for all members or one mapping each.
+            t: time of the state; it does not enter.
+        """
+        self._forget()
+        widths = np.array([self.boxes.box_width(rho) for rho in self._density])
+        across = widths ** (self._model.ndim - 1)
+        lo, hi = self.grid.domain[0]
+        self.domain_particles = float((self._density * across).sum() * (hi - lo))
+        return exactly(super().initial(initial, t))
+
+    def slope(self, t: float, U: Propagated) -> Propagated:
+        """dU/dt from the fluxes measured on all faces, with its error.
+
+        Args:
+            t: base time.
+            U: cell averages.
+
+        Returns:
+            In units of U per time.
+        """
+        value, gradient = self.at_faces(t, U.values)
+        self.flux, self.flux_error = self.measure(value, gradient)
+        k = self.coefficient()[0]
+        difference = self._difference()
+        moved = self._gradient_matrix() @ U.parts[:, 0]
+        parts = -k[:, None, None] * moved
+        sources = np.zeros((*gradient.shape, self._sources))
+        sources[..., : parts.shape[-1]] = parts
+        at = np.arange(self.n_faces)
+        fresh = np.zeros((*gradient.shape, self.n_faces))
+        fresh[:, at, at] = self.flux_error
+        sources = np.concatenate([sources, fresh], axis=-1)
+        self._sources += self.n_faces
+        w = self._weight[:, None]
+        slope = -(self.flux @ difference.T) / w
+        noise = -np.einsum("cf,mfs->mcs", difference, sources) / w[..., None]
+        return Propagated(slope[:, None], noise[:, None])
+
+    def at_faces(self, t: float, U: Macro) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Value and gradient of the field on the faces, both [member, face]."""
+        along = self.lifting.axes[0]
+        extended = self.lifting.extended(U, t)[:, 0]
+        sites = np.einsum("mfk,fsk->mfs", extended[:, along.nodes], along.weights)
+        offsets = self.grid.site_offsets[0]
+        gradient = (sites[..., -1] - sites[..., 0]) / (offsets[-1] - offsets[0])
+        return sites[..., len(offsets) // 2], gradient
+
+    def measure(
+        self, value: NDArray[np.float64], gradient: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Fluxes through the faces from one burst, and their standard errors.
+
+        The error comes from the spread of the boxes of a face, or of the blocks of a burst where
+        there is one box only; spreads are averaged over the bursts so far.
+
+        Args:
+            value: the field on the faces, [member, face].
+            gradient: its derivative, same shape.
+
+        Returns:
+            Both [member, face].
+        """
+        T = np.broadcast_to(value if self._held is None else self._held[:, None], value.shape)
+        per_drive = 1.0 if self.law.field == "velocity" else -T
+        drive = gradient / per_drive
+        imposed = drive
+        if self.strength is not None:
+            imposed = np.where(drive < 0, -self.strength, self.strength)
+        scale = 1.0 if self.strength is None else drive / imposed
+        raw = self._burst(T, imposed)
+        samples = raw.reshape(-1, *value.shape)
+        count = len(samples)
+        self._squares += ((samples - samples.mean(axis=0)) ** 2).sum(axis=0)
+        self._freedom += count - 1
+        mean, variance = samples.mean(axis=0), self._squares / self._freedom / count
+        driven = imposed * per_drive
+        self._driven += [(driven * mean).sum(axis=1), (driven**2).sum(axis=1)]
+        self._driven_variance += (driven**2 * variance).sum(axis=1)
+        return mean * scale, np.sqrt(variance) * np.abs(scale)
+
+    def _burst(self, T, imposed) -> NDArray[np.float64]:
+        """Fluxes of all boxes driven for one burst, [block, box, member, face]."""
+        n_steps, blocks = self.burst_steps, BLOCKS if self.copies == 1 else 1
+        heal = SAMPLE * round(self.burst_spec.healing / self.dt / SAMPLE)
+        weights = block_weights(n_steps, heal, SAMPLE, blocks)
+        plan = ParticlePlan(n_steps, self.dt, self.law.observables, weights, first=self._steps)
+        hot, push = (np.tile(one.ravel(), self.copies) for one in (T, imposed))
+        if self._state is None:
+            self._state = self._settled(hot)
+        boxes = retuned(self._model, self._state, temperature=hot, controls={self.law.drive: push})
+        handle = self.kernels.pack(boxes)
+        seen = self.kernels.burst(handle, plan)
+        self._state = self.kernels.unpack(handle)
+        if not np.isfinite(self._state.positions).all():
+            seen = np.full_like(seen, np.nan)
+        self._steps += n_steps
+        self.count(n_steps, self.dt, int(boxes.counts.sum()))
+        found = self.law.flux(moments(self._model, boxes, self.law.observables, seen))
+        return found.reshape(blocks, self.copies, *T.shape)
+
+    def _settled(self, temperature: NDArray[np.float64]) -> ParticleState:
+        density = np.tile(np.repeat(self._density, self.n_faces), self.copies)
+        state = crystal_boxes(
+            self._model, self.boxes.particles, density, temperature, controls={self.law.drive: 0.0}
+        )
+        n_steps = max(3, int(np.ceil(self.settle / self.dt)))
+        self._steps += n_steps
+        self.count(n_steps, self.dt, int(state.counts.sum()))
+        return settled(self._model, self.kernels, state, temperature, n_steps, self.dt)
+
+    def coefficient(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The transport coefficient -J/gradient of all bursts so far, and its standard error.
+
+        By least squares over all faces and bursts; of the heat flux, where the coefficient depends
+        on the temperature, an average over the profile.
+
+        Returns:
+            Both [member]; zero and infinite while nothing has been driven.
+        """
+        crossed, square = self._driven
+        driven = square > 0
+        safe = np.where(driven, square, 1.0)
+        k = np.where(driven, -crossed / safe, 0.0)
+        return k, np.where(driven, np.sqrt(self._driven_variance) / safe, np.inf)
+
+    def _difference(self) -> NDArray[np.float64]:
+        """The difference of the fluxes around a cell over its width, [cell, face]."""
+        cells, H = self.grid.patches[0], self.grid.gap[0]
+        matrix, at = np.zeros((cells, self.n_faces)), np.arange(cells)
+        periodic = self.grid.periodic(0)
+        matrix[at, at if periodic else at + 1] += 1 / H
+        matrix[at, (at - 1) % cells if periodic else at] -= 1 / H
+        return matrix
+
+    def _gradient_matrix(self) -> NDArray[np.float64]:
+        """The derivative of the gradients on the faces by the cell averages, [face, cell]."""
+        cells = self.grid.patches[0]
+        basis = np.concatenate([np.eye(cells)[:, None], np.zeros((1, 1, cells))])
+        gradient = self.at_faces(0.0, basis)[1]
+        return (gradient[:-1] - gradient[-1]).T
+
+    def system(self, projection: Projection, t: float, U: Propagated) -> ParticleSystem:
+        """This scheme as the system that a projective method leaps over."""
+        return _PropagatedSystem(self)
+
+    def combine(self, terms: Sequence[tuple[float, Propagated]]) -> Propagated:
+        """The linear combination sum of weight * U, as new coarse values."""
+        return combined(terms)
+
+    def upload(self, U: Macro) -> Propagated:
+        """Coarse values without noise."""
+        return exactly(U)
+
+    def download(self, values: Propagated) -> Macro:
+        """Coarse values on the host."""
+        return values.values
+
+    def coarse(self, U: Propagated) -> Macro:
+        """Coarse values."""
+        return U.values
+
+    def uncertainty(self, U: Propagated) -> Macro:
+        """Standard errors of the coarse values, propagated from those of the fluxes."""
+        return U.error
+
+    def copy(self, U: Propagated) -> Propagated:
+        """An independent copy of a state."""
+        return U.copy()
+
+    def finite(self, U: Propagated) -> bool:
+        """Whether every coarse value is finite."""
+        return bool(np.isfinite(U.values).all())
+
+    def locate_failure(self, U: Propagated, t: float) -> NonFiniteError:
+        """Where the state stopped being finite."""
+        return super().locate_failure(U.values, t)
+
+    @property
+    def fraction_of_space(self) -> float:
+        """Share of the domain, along its axis, that lies in the boxes of one replica."""
+        lo, hi = self.grid.domain[0]
+        width = max(self.boxes.box_width(rho) for rho in self._density)
+        return self.n_faces * width / (hi - lo)
+
+    def describe(self) -> list[str]:
+        """What will be run, in lines."""
+        width = max(self.boxes.box_width(rho) for rho in self._density)
+        return [
+            f"{self.grid.patches[0]} cells, {self.copies} periodic box(es) on each of "
+            f"{self.n_faces} faces, {self.boxes.particles} particles in a box {width:.4g} wide"
+        ]
+
+    def work(self, reached: float) -> dict[str, Any]:
+        """Entries of a report: work, and the transport coefficient with its standard error.
+
+        Args:
+            reached: model time that the run has covered.
+        """
+        k, error = self.coefficient()
+        return {
+            **super().work(reached),
+            self.law.coefficient: k.tolist(),
+            f"{self.law.coefficient}_error": error.tolist(),
+            "flux_error": float(self.flux_error.max()),
+        }
+
+
+class _PropagatedSystem(ParticleSystem):
+    """Coarse values with their noise; only the values decide how large an error is."""
+
+    def error_norm(self, error: Propagated, U: Propagated, tolerance: float) -> float:
+        """Largest |error| / (tolerance (1 + |U|))."""
+        return super().error_norm(error.values, U.values, tolerance)
