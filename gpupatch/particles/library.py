@@ -1,4 +1,4 @@
-"""Potentials of pairs and bonds, and bending energies, by name."""
+"""Potentials of pairs and bonds, bending energies and external fields by name."""
 
 from __future__ import annotations
 
@@ -88,10 +88,21 @@ def bending(c, k, theta0):
     return where(c > STRAIGHT, continued(STRAIGHT), below)
 
 
+def pull(x, force):
+    """-force x: a constant force along x, for instance on the types of the ends of a chain."""
+    return -force * x
+
+
+def pinned(x, k):
+    """k/2 x^2: a spring that holds every particle of a line in its place."""
+    return k / 2 * x**2
+
+
 STRAIGHT = 1 - 1e-6
 """Cosine beyond which the harmonic bending energy is continued linearly."""
 
 ANGLES: dict[str, Callable] = {one.__name__: one for one in (wormlike, bending)}
+FIELDS: dict[str, Callable] = {one.__name__: one for one in (pinned, pull)}
 
 POTENTIALS: dict[str, Potential] = {
     one.name: one
