@@ -51,7 +51,7 @@ class ParticleLifting:
     Raises:
         SchemeError: if a name is unknown, or hard rods are given weights.
 
-    Source: Tonks (1936), section 1, for the reduced positions of rods [Tonks1936]; Roberts (2018)
+    Source: Tonks (1936) for the reduced positions of rods [Tonks1936]; Roberts (2018)
     for the sequence [Roberts2018].
     """
 
@@ -168,7 +168,7 @@ def limited(profile: NDArray[np.float64], width: float) -> NDArray[np.float64]:
     Returns:
         Same shape as `profile`.
 
-    Source: Zhang and Shu (2010), section 2.3 [ZhangShu2010].
+    Source: Zhang and Shu (2010) [ZhangShu2010].
     """
     mean = np.maximum(profile_mean(profile, width), 0.0)
     c0, c1, c2 = profile.T

@@ -4,6 +4,22 @@ from gpupatch.scheme.burst import BurstScheme
 from gpupatch.scheme.coupled import CoupledScheme
 from gpupatch.scheme.flux import FluxScheme
 from gpupatch.scheme.interface import Scheme, SteppingScheme
+from gpupatch.scheme.particle_burst import ParticleBurstScheme
+from gpupatch.scheme.particle_density import Sampling
+from gpupatch.scheme.particle_flux import ParticleFluxScheme
+from gpupatch.scheme.particles import ParticleProblem, particle_grid
 from gpupatch.scheme.problem import Problem
 
-__all__ = ["BurstScheme", "CoupledScheme", "FluxScheme", "Problem", "Scheme", "SteppingScheme"]
+__all__ = [
+    "BurstScheme",
+    "CoupledScheme",
+    "FluxScheme",
+    "ParticleBurstScheme",
+    "ParticleFluxScheme",
+    "ParticleProblem",
+    "Problem",
+    "Sampling",
+    "Scheme",
+    "SteppingScheme",
+    "particle_grid",
+]
