@@ -8,12 +8,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) particle_burst(
   const int64_t first = int64_t(blockIdx.x) * TEAMS + threadIdx.x / TEAM;
   for (int64_t p = first; p < particles.n_patch; p += int64_t(gridDim.x) * TEAMS) {
     Crowd crowd(particles, medium, motion, team, p, room);
-    begin(crowd);
-    for (int step = 0;; ++step) {
+    for (int step = 0; step <= motion.count; ++step) {
+      if (step > 0) before_forces(crowd, step - 1);
+      find_forces(crowd);
+      if (step > 0) after_forces(crowd, step - 1);
       if (observe.wanted[step])
         observe_all(crowd, {observe, crowd.team, p, particles.n_patch, step});
-      if (step == motion.count) break;
-      take_step(crowd, step);
     }
     crowd.rest();
     if (team.rank == 0) particles.memory[p] = crowd.memory;

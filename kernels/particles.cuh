@@ -111,7 +111,14 @@ __device__ __forceinline__ double reciprocal(double s) {
   r = fma(fma(-s, r, 1.0), r, r);
   return fma(fma(-s, r, 1.0), r, r);
 }
+// A pointer of which the compiler knows nothing more: it does not prepare, before the loop over
+// steps, the addresses of all that lies at constant distances from it.
+__device__ __forceinline__ T* opaque(T* array) {
+  asm volatile("" : "+l"(array));
+  return array;
+}
 #else
+inline T* opaque(T* array) { return array; }
 inline float reciprocal(float s) { return 1.0f / s; }
 inline double reciprocal(double s) { return 1.0 / s; }
 #endif
@@ -133,10 +140,9 @@ __device__ __forceinline__ void nearest(T* d, const Box& box) {
     }
 }
 
-__device__ __forceinline__ T square(const T* d) {
-  T s = d[0] * d[0];
+__device__ __forceinline__ T square(const T* d, T s = T(0)) {
 #pragma unroll
-  for (int a = 1; a < D; ++a) s += d[a] * d[a];
+  for (int a = 0; a < D; ++a) s += d[a] * d[a];
   return s;
 }
 
@@ -170,16 +176,16 @@ struct Patch {
   const double *controls, *weights;
   double freedom, memory;
   Box box;
-  T cut_square;
+  T cut_square, mass_of_all;
 
   __device__ Patch(const Particles& all, const Medium& medium, const Motion& motion, Team team,
                    int64_t p)
       : medium(medium), motion(motion), team(team), number(all.first + p), n(all.counts[p]),
-        capacity(all.capacity), controls(all.controls + p * N_CONTROL),
-        weights(all.weights + p * all.capacity), freedom(all.freedom[p]), memory(all.memory[p]) {
-    const int64_t at = p * D * all.capacity;
+        capacity(CAPACITY ? CAPACITY : all.capacity), controls(all.controls + p * N_CONTROL),
+        weights(all.weights + p * capacity), freedom(all.freedom[p]), memory(all.memory[p]) {
+    const int64_t at = p * D * capacity;
     x = all.x + at, v = all.v + at, f = all.f + at, push = all.push + at;
-    types = all.types + p * all.capacity;
+    types = all.types + p * capacity;
 #pragma unroll
     for (int a = 0; a < D; ++a) {
       box.side[a] = T(all.box[p * D + a]);
@@ -187,6 +193,7 @@ struct Patch {
     }
     box.shift = T(memory);
     cut_square = T(medium.cutoff * medium.cutoff);
+    mass_of_all = medium.masses[0];
   }
 
   __device__ Particle load(int i) const {
@@ -212,13 +219,16 @@ struct Patch {
   // An act for every particle of this thread as it is in memory.
   template <class Act>
   __device__ __forceinline__ void survey(Act act) const {
+#pragma unroll 1
     for (int i = team.rank; i < n; i += TEAM) act(i, load(i));
   }
 
   // What a particle is among so many types.
   __device__ int type(int i, int among) const { return among > 1 ? types[i] : 0; }
 
-  __device__ T mass(int i) const { return medium.masses[type(i, MASS_TYPES)]; }
+  __device__ T mass(int i) const {
+    return MASS_TYPES > 1 ? medium.masses[types[i]] : mass_of_all;
+  }
 
   // The numbers that the potential of two particles reads.
   __device__ const T* between(int one, int other) const {

@@ -40,9 +40,7 @@ struct Crowd : Patch {
     neighbours.follow(*this);
   }
 
-  // Forces on all particles, and then an act of each.
-  template <class Act>
-  __device__ __forceinline__ void forces(Act act) {
+  __device__ __forceinline__ void forces() {
     T numbers[PAIR_NUMBERS + 1];
 #pragma unroll
     for (int k = 0; k < PAIR_NUMBERS; ++k) numbers[k] = medium.pair[k];
@@ -55,16 +53,14 @@ struct Crowd : Patch {
 #pragma unroll
           for (int a = 0; a < D; ++a) d[a] = p.x[a] - other.x[a];
           nearest(d, box);
-          const T s = square(d);
           const T* given = PAIR_TYPES > 1 ? between(kind, kind_of(other)) : numbers;
-          const T g = s < cut_square && apart ? pair_force(s, given) : T(0);
+          const T s = square(d), g = chosen(s < cut_square && apart, s, given);
 #pragma unroll
           for (int a = 0; a < D; ++a) f[a] += g * d[a];
         });
       pull_bonded(*this, i, p.x, f, nullptr, nullptr);
 #pragma unroll
       for (int a = 0; a < D; ++a) p.f[a] = f[a];
-      act(i, p);
     });
   }
 

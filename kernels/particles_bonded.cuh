@@ -1,6 +1,12 @@
 // Bonds, angles and the field: the force on one particle is gathered from all that it takes part in,
 // so that no two threads add to the same place.
 
+// g of a pair that is near; computed for all and then chosen, since lanes of a warp seldom agree.
+__device__ __forceinline__ T chosen(bool near, T s, const T* numbers) {
+  const T g = pair_force(s, numbers);
+  return near ? g : T(0);
+}
+
 // Adds to f what acts on particle i beside pairs; with `sums`, its energy and virial as well.
 template <class Crowd>
 __device__ void pull_bonded(const Crowd& crowd, int i, const T* x, T* f, T* energy, T* virial) {

@@ -37,7 +37,8 @@ __device__ void load_with_heat(Crowd& c) {
 }
 
 template <class Crowd>
-__device__ void push_with_heat(Crowd& c, T by) {
+__device__ void push_with_heat(Crowd& c) {
+  const T by = T(c.motion.h) / T(2);
   double mean[D] = {};
   c.look([&](int i, const Particle& p) {
     mean[0] += double(square(p.v)) / 2.0;
@@ -58,11 +59,8 @@ __device__ void push_with_heat(Crowd& c, T by) {
 }
 
 template <class Crowd>
-__device__ void drive(Crowd& c, T h) {
-  push_with_heat(c, h / T(2));
-  c.move([&](int, Particle& p) { drift(p, h); });
-  load_with_heat(c);
-  push_with_heat(c, h / T(2));
-  rescale(c);
+__device__ void drive(Crowd& c) {
+  push_with_heat(c);
+  c.move([&](int, Particle& p) { drift(p, T(c.motion.h)); });
 }
 

@@ -25,6 +25,7 @@ struct Sample {
     if (observe.at[observable] < 0) return;
     const double total = team.sum(value);
     const int c = observe.at[observable] + component;
+#pragma unroll 1
     for (int q = team.rank; q < observe.n_out; q += TEAM)
       observe.out[(q * n_patch + patch) * observe.n_component + c] +=
           observe.weights[int64_t(step) * observe.n_out + q] * total;
@@ -78,6 +79,7 @@ __device__ void observe_forces(Crowd& c, const Sample& sample) {
     }
   });
   int inside = 0;
+#pragma unroll 1
   for (int i = 0; i < c.capacity; ++i) inside += fabs(i - centre) < half;
   sample.add(POTENTIAL, 0, potential);
   sample.add(CORE_ENERGY, 0, core / inside);
@@ -113,6 +115,7 @@ __device__ void observe_core(Crowd& c, const Sample& sample) {
   const Observe& observe = sample.observe;
   const double width = observe.width, half = width / 2.0;
   double crossing = 0.0, mass = 0.0;
+#pragma unroll 1
   for (int i = c.team.rank; i < c.n; i += TEAM) {
     const double x = double(c.x[observe.axis * c.capacity + i]);
     crossing += c.weights[i] * fmin(fmax(x, -half), half) / width;
@@ -128,6 +131,7 @@ __device__ void observe_chain(Crowd& c, const Sample& sample) {
   const Observe& observe = sample.observe;
   if (BONDS && observe.at[BOND_FLUX] >= 0) {
     double flux = 0.0, inside = 0.0;
+#pragma unroll 1
     for (int k = c.team.rank; k < c.medium.n_bond; k += TEAM) {
       const int i = c.medium.bonds[2 * k], j = c.medium.bonds[2 * k + 1];
       const double middle = (i + j) / 2.0 - (c.capacity - 1) / 2.0;

@@ -50,40 +50,51 @@ __device__ void rescale(Crowd& c) {
   scale(c, T(sqrt(c.freedom * c.controls[0] / (twice > 0.0 ? twice : 1.0))));
 }
 
-// B A B
+// What comes before the forces of a step, and what after.
+//
+// newton        B A | B
+// langevin      B A/2 O A/2 | B, a = exp(-friction h)
+// brownian      A |, a: the mobility
+// nose_hoover   N B A | B N, a: the period
+// rescaled      B A | B, scaled
+// flips         B A | B, signs; a: the probability of an odd number of flips
+
 template <class Crowd>
-__device__ __forceinline__ void newton(Crowd& c, T h) {
+__device__ __forceinline__ void half_kick(Crowd& c) {
+  const T half = T(c.motion.h) / T(2);
+  c.each([&](int i, Particle& p) { kick(p, half / c.mass(i)); });
+}
+
+template <class Crowd>
+__device__ __forceinline__ void kick_and_drift(Crowd& c) {
+  const T h = T(c.motion.h);
   c.move([&](int i, Particle& p) {
     kick(p, h / T(2) / c.mass(i));
     drift(p, h);
     reflect(p, c.box);
   });
-  c.forces([&](int i, Particle& p) { kick(p, h / T(2) / c.mass(i)); });
 }
 
-// B A/2 O A/2 B; a = exp(-friction h)
 template <class Crowd>
-__device__ __forceinline__ void langevin(Crowd& c, T h, int step) {
-  const T kept = T(c.motion.a);
-  const double heat = (1.0 - c.motion.a * c.motion.a) * c.controls[0];
+__device__ __forceinline__ void langevin(Crowd& c, int step) {
+  const T half = T(c.motion.h) / T(2), kept = T(c.motion.a);
+  const T heat = T((1.0 - c.motion.a * c.motion.a) * c.controls[0]);
   c.move([&](int i, Particle& p) {
     T xi[D];
     normals(xi, c.motion, c.number, i, step);
-    const T spread = sqrt(T(heat) / c.mass(i));
-    kick(p, h / T(2) / c.mass(i));
-    drift(p, h / T(2));
+    const T spread = sqrt(heat / c.mass(i));
+    kick(p, half / c.mass(i));
+    drift(p, half);
 #pragma unroll
     for (int a = 0; a < D; ++a) p.v[a] = kept * p.v[a] + spread * xi[a];
-    drift(p, h / T(2));
+    drift(p, half);
     reflect(p, c.box);
   });
-  c.forces([&](int i, Particle& p) { kick(p, h / T(2) / c.mass(i)); });
 }
 
-// a: the mobility
 template <class Crowd>
-__device__ __forceinline__ void brownian(Crowd& c, T h, int step) {
-  const T pace = h * T(c.motion.a);
+__device__ __forceinline__ void brownian(Crowd& c, int step) {
+  const T pace = T(c.motion.h * c.motion.a);
   const T spread = T(sqrt(2.0 * c.motion.a * c.controls[0] * c.motion.h));
   c.move([&](int i, Particle& p) {
     T xi[D];
@@ -92,42 +103,44 @@ __device__ __forceinline__ void brownian(Crowd& c, T h, int step) {
     for (int a = 0; a < D; ++a) p.x[a] += pace * p.f[a] + spread * xi[a];
     reflect(p, c.box);
   });
-  c.forces([](int, Particle&) {});
 }
 
-// N; a: the period
 template <class Crowd>
-__device__ void bathe(Crowd& c, double h) {
+__device__ __forceinline__ void bathe(Crowd& c) {
   const double wanted = c.freedom * c.controls[0], turn = c.motion.a / 6.283185307179586;
-  const double rate = h / 4.0 / (wanted * turn * turn);
+  const double rate = c.motion.h / 4.0 / (wanted * turn * turn);
   c.memory += rate * (2.0 * kinetic_energy(c) - wanted);
-  scale(c, T(exp(-c.memory * h / 2.0)));
+  scale(c, T(exp(-c.memory * c.motion.h / 2.0)));
   c.memory += rate * (2.0 * kinetic_energy(c) - wanted);
 }
 
+// The flow bends velocities by half a step, and carries particles along.
 template <class Crowd>
-__device__ __forceinline__ void sheared(Crowd& c, T h) {
+__device__ __forceinline__ void shear(Crowd& c) {
   constexpr int UP = D > 1;
-  const double rate = c.controls[1];
-  const T half = h / T(2), bend = T(c.motion.h / 2.0 * rate);
+  const double rate = c.controls[1], side = double(c.box.side[0]);
+  const T h = T(c.motion.h), bend = T(c.motion.h / 2.0 * rate), flow = T(c.motion.h * rate);
   c.memory += c.motion.h * rate * double(c.box.side[UP]);
-  c.memory -= rint(c.memory / double(c.box.side[0])) * double(c.box.side[0]);
+  c.memory -= rint(c.memory / side) * side;
   c.box.shift = T(c.memory);
   c.move([&](int i, Particle& p) {
-    kick(p, half / c.mass(i));
+    kick(p, h / T(2) / c.mass(i));
     p.v[0] -= bend * p.v[UP];
-    const T middle = p.x[UP] + half * p.v[UP];
+    const T middle = p.x[UP] + h / T(2) * p.v[UP];
     drift(p, h);
-    p.x[0] += T(c.motion.h * rate) * middle;
+    p.x[0] += flow * middle;
   });
-  c.forces([&](int i, Particle& p) {
-    p.v[0] -= bend * p.v[UP];
-    kick(p, half / c.mass(i));
-  });
-  rescale(c);
 }
 
-// a: probability of an odd number of flips
+template <class Crowd>
+__device__ __forceinline__ void bend_and_kick(Crowd& c) {
+  const T half = T(c.motion.h) / T(2), bend = T(c.motion.h / 2.0 * c.controls[1]);
+  c.each([&](int i, Particle& p) {
+    p.v[0] -= bend * p.v[D > 1];
+    kick(p, half / c.mass(i));
+  });
+}
+
 template <class Crowd>
 __device__ __forceinline__ void flip(Crowd& c, int step) {
   c.each([&](int i, Particle& p) {
@@ -140,38 +153,46 @@ __device__ __forceinline__ void flip(Crowd& c, int step) {
   });
 }
 
-// What steps need to know of the state that they begin with.
 template <class Crowd>
-__device__ __forceinline__ void begin(Crowd& c) {
-  if constexpr (DYNAMICS == HEAT_DRIVEN) load_with_heat(c);
-  else c.forces([](int, Particle&) {});
+__device__ __forceinline__ void before_forces(Crowd& c, int step) {
+  if constexpr (DYNAMICS == LANGEVIN) {
+    langevin(c, step);
+  } else if constexpr (DYNAMICS == BROWNIAN) {
+    brownian(c, step);
+  } else if constexpr (DYNAMICS == HARD_RODS) {
+    put_in_order(c, step);
+  } else if constexpr (DYNAMICS == SHEARED) {
+    shear(c);
+  } else if constexpr (DYNAMICS == HEAT_DRIVEN) {
+    drive(c);
+  } else {
+    if constexpr (DYNAMICS == NOSE_HOOVER) bathe(c);
+    kick_and_drift(c);
+  }
 }
 
 template <class Crowd>
-__device__ __forceinline__ void take_step(Crowd& c, int step) {
-  const T h = T(c.motion.h);
-  if constexpr (DYNAMICS == NEWTON) {
-    newton(c, h);
-  } else if constexpr (DYNAMICS == LANGEVIN) {
-    langevin(c, h, step);
-  } else if constexpr (DYNAMICS == BROWNIAN) {
-    brownian(c, h, step);
-  } else if constexpr (DYNAMICS == NOSE_HOOVER) {
-    bathe(c, c.motion.h);
-    newton(c, h);
-    bathe(c, c.motion.h);
-  } else if constexpr (DYNAMICS == RESCALED) {
-    newton(c, h);
-    if ((c.motion.first + step + 1) % c.motion.every == 0) rescale(c);
+__device__ __forceinline__ void find_forces(Crowd& c) {
+  if constexpr (DYNAMICS == HEAT_DRIVEN) load_with_heat(c);
+  else c.forces();
+}
+
+template <class Crowd>
+__device__ __forceinline__ void after_forces(Crowd& c, int step) {
+  if constexpr (DYNAMICS == BROWNIAN || DYNAMICS == HARD_RODS) {
+    return;
   } else if constexpr (DYNAMICS == SHEARED) {
-    sheared(c, h);
-  } else if constexpr (DYNAMICS == VELOCITY_FLIPS) {
-    newton(c, h);
-    flip(c, step);
-  } else if constexpr (DYNAMICS == HARD_RODS) {
-    put_in_order(c, step);
+    bend_and_kick(c);
+    rescale(c);
+  } else if constexpr (DYNAMICS == HEAT_DRIVEN) {
+    push_with_heat(c);
+    rescale(c);
   } else {
-    drive(c, h);
+    half_kick(c);
+    if constexpr (DYNAMICS == NOSE_HOOVER) bathe(c);
+    if constexpr (DYNAMICS == VELOCITY_FLIPS) flip(c, step);
+    if constexpr (DYNAMICS == RESCALED)
+      if ((c.motion.first + step + 1) % c.motion.every == 0) rescale(c);
   }
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpupatch.backends._cuda_particle_source import CLASSES, Shape, site_bytes
 from gpupatch.backends._device import Limits
@@ -168,11 +168,11 @@ def _shape(kind: str, model: ParticleModel, batch: Batch, limits: Limits) -> Sha
     if kind == "warp":
         rows = max(1, -(-batch.capacity // 32))
         full = batch.full and batch.capacity == 32 * rows
-        words = 3 * model.ndim * rows * (2 if batch.dtype == "float64" else 1)
-        resident = 4 if words <= 72 else 3 if words <= 108 else 2
-        return Shape("warp", rows, 32, _THREADS, resident, full)
+        words = 2 * model.ndim * rows * (2 if batch.dtype == "float64" else 1)
+        resident = 4 if words <= 24 else 3 if words <= 48 else 2
+        return Shape("warp", batch.capacity, rows, 32, _THREADS, resident, full)
     threads = min(_LARGEST_BLOCK, 32 * max(1, -(-batch.capacity // 32)))
-    shape = Shape(kind, 1, threads, threads, max(1, 512 // threads), False, True, True)
+    shape = Shape(kind, 0, 1, threads, threads, max(1, 512 // threads), False, True, True)
     return fitted(shape, model, batch, limits, width_of(model, batch) if kind == "list" else 0)
 
 
@@ -189,9 +189,7 @@ def fitted(
         width: neighbours of one particle for which there is room.
     """
     for sites, entries in ((True, True), (True, False), (False, False)):
-        moved = Shape(
-            shape.kind, shape.rows, shape.team, shape.threads, shape.blocks, False, sites, entries
-        )
+        moved = replace(shape, sites_shared=sites, list_shared=entries)
         if arrange(moved, model, batch, width).shared + _STATIC <= limits.shared:
             return moved
     return moved

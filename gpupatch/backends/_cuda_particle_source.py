@@ -29,7 +29,7 @@ constexpr int PAIR_NUMBERS = {pair_numbers}, FIELD_NUMBERS = {field_numbers};
 constexpr bool PAIR = {pair}, BONDS = {bonds}, ANGLES = {angles}, FIELD = {field};
 constexpr int PERIODIC = {periodic}, REFLECTING = {reflecting};
 constexpr bool FULL = {full}, SITES_SHARED = {sites_shared}, LIST_SHARED = {list_shared};
-constexpr int ROWS = {rows}, TEAM = {team}, THREADS = {threads}, BLOCKS = {blocks};
+constexpr int CAPACITY = {capacity}, ROWS = {rows}, TEAM = {team}, THREADS = {threads}, BLOCKS = {blocks};
 """
 _EXTRA = {"hard_rods": "particles_rods.cuh", "heat_driven": "particles_driven.cuh"}
 
@@ -40,6 +40,7 @@ class Shape:
 
     Attributes:
         kind: "warp", "block" or "list".
+        capacity: room for particles in every patch, if that is a constant of the kernel; else 0.
         rows: particles of one thread that are held in registers; 1 where they are not.
         team: threads of a patch.
         threads: threads of a block.
@@ -50,6 +51,7 @@ class Shape:
     """
 
     kind: str
+    capacity: int
     rows: int
     team: int
     threads: int
@@ -100,6 +102,7 @@ def particle_text(model: ParticleModel, dtype: str, shape: Shape) -> str:
         full=_truth(shape.full),
         sites_shared=_truth(shape.sites_shared),
         list_shared=_truth(shape.list_shared),
+        capacity=shape.capacity,
         rows=shape.rows,
         team=shape.team,
         threads=shape.threads,
@@ -192,7 +195,7 @@ def _field(form: ScalarForm | None, ndim: int) -> str:
     head = f"{_HEAD} void field_both(const T* x, const T* q, T& energy, T* slope)"
     if form is None:
         return f"{head} {{ energy = T(0); }}\n"
-    given = [f"const T {name} = {f'x[{a}]' if a < ndim else 'T(0)'};"
+    given = [f"[[maybe_unused]] const T {name} = {f'x[{a}]' if a < ndim else 'T(0)'};"
              for a, name in enumerate(form.arguments)]  # fmt: skip
     results = [f"energy = {_print(form.energy)};"]
     results += [f"slope[{a}] = {_print(form.gradient[a])};" for a in range(ndim)]
@@ -206,7 +209,7 @@ def _function(
     head: str, scalars: Sequence[str], statements: Sequence[tuple[str, sp.Expr]],
     results: Sequence[str], given: Sequence[str] = (),
 ) -> str:  # fmt: skip
-    numbers = [f"const T {name} = q[{k}];" for k, name in enumerate(scalars)]
+    numbers = [f"[[maybe_unused]] const T {name} = q[{k}];" for k, name in enumerate(scalars)]
     lines = [f"const auto {name} = {_print(expression)};" for name, expression in statements]
     body = [*numbers, *given, *lines, *results]
     return "\n".join([f"{head} {{", *(f"  {line}" for line in body), "}"]) + "\n"
