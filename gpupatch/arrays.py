@@ -9,7 +9,7 @@ patch = members x patch axes, flattened
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gpupatch.coupling import Coupling
     from gpupatch.lifting import Lifting
     from gpupatch.micro.model import MicroModel
+    from gpupatch.particles.lattice_gas import LatticeGas
     from gpupatch.particles.model import ParticleModel
     from gpupatch.particles.observe import Core, ParticlePlan
     from gpupatch.particles.state import ParticleState
@@ -53,6 +54,15 @@ class Backend(Protocol):
 
     def load_particles(self, model: ParticleModel, dtype: str) -> ParticleKernels:
         """Prepare the passes over a batch of particle patches."""
+        ...
+
+
+@runtime_checkable
+class GasBackend(Protocol):
+    """A backend that can also run lattice gases."""
+
+    def load_gas(self, gas: LatticeGas) -> GasKernels:
+        """Prepare the passes over a batch of patches of a lattice gas."""
         ...
 
 
@@ -199,6 +209,26 @@ class ParticleKernels(Protocol):
 
     def burst(self, handle: Handle, plan: ParticlePlan) -> NDArray[np.float64]:
         """Run every patch on its own for one burst, in place; [q, patch, component] samples."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """What a run did on the device, for its report; empty where there is nothing to tell."""
+        ...
+
+
+class GasKernels(Protocol):
+    """The vectorised passes over one batch of patches of a lattice gas."""
+
+    def pack(self, occupations: NDArray[np.integer]) -> Handle:
+        """Move particles per site, [patch, site], to the device."""
+        ...
+
+    def unpack(self, handle: Handle) -> NDArray[np.int32]:
+        """Copy particles per site to the host."""
+        ...
+
+    def burst(self, handle: Handle, plan: ParticlePlan) -> NDArray[np.float64]:
+        """Run every patch on its own for one burst, in place; [q, patch, observable] samples."""
         ...
 
     def facts(self) -> dict[str, Any]:

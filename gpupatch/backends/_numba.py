@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import Macro, Micro, linear_combination
 from gpupatch.backends._cache import load_source
+from gpupatch.backends._numba_gas import NumbaGas
 from gpupatch.backends._numba_particles import NumbaParticles
 from gpupatch.backends._numba_passes import FROZEN, MOVING, SAME_SLOPE
 from gpupatch.backends._numba_source import STATE, Program, generate, generate_acts
@@ -32,6 +33,7 @@ from gpupatch.coupling import Coupling
 from gpupatch.lifting import Lifting
 from gpupatch.micro.model import MicroModel
 from gpupatch.micro.verify import verify
+from gpupatch.particles.lattice_gas import LatticeGas
 from gpupatch.particles.model import ParticleModel
 from gpupatch.restriction import Restriction
 
@@ -72,6 +74,10 @@ class NumbaBackend:
             dtype: "float64" or "float32".
         """
         return NumbaParticles(model, dtype)
+
+    def load_gas(self, gas: LatticeGas) -> NumbaGas:
+        """Bind a batch of patches of a lattice gas; compilation waits until it is run."""
+        return NumbaGas(gas)
 
 
 class NumbaKernels:

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.arrays import Macro, Micro, linear_combination
+from gpupatch.backends._numpy_gas import NumpyGas
 from gpupatch.backends._numpy_particles import NumpyParticles
 from gpupatch.burst import TABLEAUX, VERLET, BurstPlan, canonical_stepper
 from gpupatch.coupling import Coupling
 from gpupatch.lifting import Lifting, reconstruct
 from gpupatch.micro.model import MicroModel
 from gpupatch.micro.noise import normals
+from gpupatch.particles.lattice_gas import LatticeGas
 from gpupatch.particles.model import ParticleModel
 from gpupatch.restriction import Restriction, weighted_mean
 
@@ -44,6 +46,10 @@ class NumpyBackend:
             dtype: "float64" or "float32".
         """
         return NumpyParticles(model, dtype)
+
+    def load_gas(self, gas: LatticeGas) -> NumpyGas:
+        """Bind a batch of patches of a lattice gas."""
+        return NumpyGas(gas)
 
 
 class NumpyKernels:
