@@ -92,6 +92,7 @@ class BoxFluxScheme(ParticleScheme):
         settle: model time that the boxes are given to melt and settle before the first burst.
 
     Attributes:
+        boxes: as the last burst left them, patch = box x member x face; None before the first.
         flux: fluxes of the last burst, [member, face].
         flux_error: their standard errors, same shape.
 
@@ -115,7 +116,7 @@ class BoxFluxScheme(ParticleScheme):
         settle: float = 10.0,
     ):
         super().__init__(problem, backend, burst)
-        self.boxes, self.settle, self.strength = problem, settle, strength
+        self.states, self.settle, self.strength = problem, settle, strength
         kind = problem.model.dynamics.kind
         if kind not in LAWS:
             raise SchemeError(
@@ -145,7 +146,7 @@ class BoxFluxScheme(ParticleScheme):
 
     def _forget(self) -> None:
         members, faces = self.n_members, self.n_faces
-        self._state: ParticleState | None = None
+        self.boxes: ParticleState | None = None
         self._steps = self._sources = 0
         self._squares, self._freedom = np.zeros((members, faces)), 0
         self._driven = np.zeros((2, members))
@@ -180,7 +181,7 @@ class BoxFluxScheme(ParticleScheme):
             t: time of the state; it does not enter.
         """
         self._forget()
-        widths = np.array([self.boxes.box_width(rho) for rho in self._density])
+        widths = np.array([self.states.box_width(rho) for rho in self._density])
         across = widths ** (self._model.ndim - 1)
         lo, hi = self.grid.domain[0]
         self.domain_particles = float((self._density * across).sum() * (hi - lo))
@@ -263,13 +264,13 @@ class BoxFluxScheme(ParticleScheme):
         weights = block_weights(n_steps, heal, SAMPLE, blocks)
         plan = ParticlePlan(n_steps, self.dt, self.law.observables, weights, first=self._steps)
         hot, push = (np.tile(one.ravel(), self.copies) for one in (T, imposed))
-        if self._state is None:
-            self._state = self._settled(hot)
-        boxes = retuned(self._model, self._state, temperature=hot, controls={self.law.drive: push})
+        if self.boxes is None:
+            self.boxes = self._settled(hot)
+        boxes = retuned(self._model, self.boxes, temperature=hot, controls={self.law.drive: push})
         handle = self.kernels.pack(boxes)
         seen = self.kernels.burst(handle, plan)
-        self._state = self.kernels.unpack(handle)
-        if not np.isfinite(self._state.positions).all():
+        self.boxes = self.kernels.unpack(handle)
+        if not np.isfinite(self.boxes.positions).all():
             seen = np.full_like(seen, np.nan)
         self._steps += n_steps
         self.count(n_steps, self.dt, int(boxes.counts.sum()))
@@ -279,7 +280,7 @@ class BoxFluxScheme(ParticleScheme):
     def _settled(self, temperature: NDArray[np.float64]) -> ParticleState:
         density = np.tile(np.repeat(self._density, self.n_faces), self.copies)
         state = crystal_boxes(
-            self._model, self.boxes.particles, density, temperature, controls={self.law.drive: 0.0}
+            self._model, self.states.particles, density, temperature, controls={self.law.drive: 0.0}
         )
         n_steps = max(3, int(np.ceil(self.settle / self.dt)))
         self._steps += n_steps
@@ -357,15 +358,15 @@ class BoxFluxScheme(ParticleScheme):
     def fraction_of_space(self) -> float:
         """Share of the domain, along its axis, that lies in the boxes of one replica."""
         lo, hi = self.grid.domain[0]
-        width = max(self.boxes.box_width(rho) for rho in self._density)
+        width = max(self.states.box_width(rho) for rho in self._density)
         return self.n_faces * width / (hi - lo)
 
     def describe(self) -> list[str]:
         """What will be run, in lines."""
-        width = max(self.boxes.box_width(rho) for rho in self._density)
+        width = max(self.states.box_width(rho) for rho in self._density)
         return [
             f"{self.grid.patches[0]} cells, {self.copies} periodic box(es) on each of "
-            f"{self.n_faces} faces, {self.boxes.particles} particles in a box {width:.4g} wide"
+            f"{self.n_faces} faces, {self.states.particles} particles in a box {width:.4g} wide"
         ]
 
     def work(self, reached: float) -> dict[str, Any]:

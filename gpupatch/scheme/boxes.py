@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +26,9 @@ STATE = ("density", "temperature")
 
 SAMPLE = 5
 """Micro-steps between two samples: less than one collision, so that none is lost."""
+
+_AT_ONCE = 256
+"""Samples that are taken in one burst."""
 
 _Moments = Mapping[str, NDArray[np.float64]]
 _Imposed = Mapping[str, NDArray[np.float64]]
@@ -122,20 +124,20 @@ class BoxRun:
         boxes: the particles; patch = box x member x cells, the last running fastest.
         imposed: what each patch is held at, by name, [patch].
         first: measured when the boxes had settled, [1, patch, field].
-        blocks: means over successive blocks of equal length, each [block, patch, field].
+        samples: measured after every `SAMPLE` micro-steps from then on, each [time, patch, field].
         steps: micro-steps that the boxes have taken.
     """
 
     boxes: ParticleState
     imposed: Mapping[str, NDArray[np.float64]]
     first: NDArray[np.float64]
-    blocks: tuple[NDArray[np.float64], ...]
+    samples: tuple[NDArray[np.float64], ...]
     steps: int
 
     @property
     def series(self) -> NDArray[np.float64]:
-        """All blocks so far, [block, patch, field]."""
-        return np.concatenate(self.blocks) if self.blocks else self.first
+        """All samples so far, [time, patch, field]."""
+        return np.concatenate(self.samples) if self.samples else self.first
 
 
 class BoxScheme(ParticleScheme):
@@ -147,23 +149,30 @@ class BoxScheme(ParticleScheme):
     Args:
         problem: particles, states, what is measured.
         backend: where the boxes live.
-        burst: micro time step `dt`, `length` of a block, and `replicas`: boxes of the same state
-            that are averaged.
+        dt: micro time step.
+        boxes: boxes of the same state that are averaged.
         settle: model time that a box is given to melt and settle before anything is measured.
 
     Raises:
-        SchemeError: if nothing imposes the temperature, the dynamics cannot show what is asked
-            for, or the burst has no time step.
+        SchemeError: if the dynamics cannot show what is asked for, or a number is out of range.
     """
 
     kind = "box"
     functional = "average over the boxes and over the time since they settled"
+    every = SAMPLE
     keeps_dt = True
     fixes_blocks = True
 
-    def __init__(self, problem: BoxProblem, backend: Backend, burst: Burst, settle: float = 10.0):
-        super().__init__(problem, backend, burst)
-        self.boxes, self.settle = problem, settle
+    def __init__(
+        self,
+        problem: BoxProblem,
+        backend: Backend,
+        dt: float,
+        boxes: int = 1,
+        settle: float = 10.0,
+    ):
+        super().__init__(problem, backend, Burst(SAMPLE * dt, dt=dt, replicas=boxes))
+        self.states, self.dt, self.settle = problem, dt, settle
         dynamics = problem.model.dynamics
         for name in problem.names:
             if name not in QUANTITIES:
@@ -175,7 +184,6 @@ class BoxScheme(ParticleScheme):
                     f"`{name}` is not to be seen with `{dynamics.kind}` dynamics, which imposes no "
                     f"`{_NEEDS[name]}`."
                 )
-        self.every, self.dt = block_steps(burst)
         self.kernels = backend.load_particles(problem.micro_model(), problem.dtype)
         self._model = problem.micro_model()
         self._observables = observables_of(problem.names)
@@ -185,7 +193,7 @@ class BoxScheme(ParticleScheme):
         """The passes over all boxes."""
         return [self.kernels]
 
-    @functools.cached_property
+    @property
     def _copies(self) -> int:
         return self.burst_spec.replicas
 
@@ -205,12 +213,12 @@ class BoxScheme(ParticleScheme):
         for name in names:
             rows = []
             for m, one in enumerate(members):
-                value = one[name] if name in one else self.boxes.imposed(name)[m]
+                value = one[name] if name in one else self.states.imposed(name)[m]
                 rows.append(np.broadcast_to(call(value, x, None), self.grid.patches).ravel())
             imposed[name] = np.tile(np.concatenate(rows), self._copies)
         controls = {n: imposed[n] for n in self._model.dynamics.controls}
         state = crystal_boxes(
-            self._model, self.boxes.particles, imposed["density"], imposed["temperature"],
+            self._model, self.states.particles, imposed["density"], imposed["temperature"],
             controls=controls,
         )  # fmt: skip
         steps = int(np.ceil(self.settle / self.dt))
@@ -220,19 +228,21 @@ class BoxScheme(ParticleScheme):
         return BoxRun(state, imposed, self._quantities(state, imposed, seen), (), steps)
 
     def advance(self, state: BoxRun, t: float, dt: float, n_steps: int) -> BoxRun:
-        """The run after some micro-steps, a multiple of those of a block."""
-        weights = block_weights(n_steps, 0, SAMPLE, n_steps // self.every)
-        plan = ParticlePlan(n_steps, dt, self._observables, weights, first=state.steps)
-        handle = self.kernels.pack(state.boxes)
-        seen = self.kernels.burst(handle, plan)
+        """The run after some micro-steps, a multiple of those between two samples."""
+        handle, samples = self.kernels.pack(state.boxes), [*state.samples]
+        for done in range(0, n_steps, _AT_ONCE * SAMPLE):
+            take = min(_AT_ONCE * SAMPLE, n_steps - done)
+            weights = block_weights(take, 0, SAMPLE, take // SAMPLE)
+            plan = ParticlePlan(take, dt, self._observables, weights, first=state.steps + done)
+            seen = self.kernels.burst(handle, plan)
+            samples.append(self._quantities(state.boxes, state.imposed, seen))
         boxes = self.kernels.unpack(handle)
         self.count(n_steps, dt, int(boxes.counts.sum()))
-        found = self._quantities(boxes, state.imposed, seen)
-        blocks = (*state.blocks, found)
-        return BoxRun(boxes, state.imposed, state.first, blocks, state.steps + n_steps)
+        steps = state.steps + n_steps
+        return BoxRun(boxes, state.imposed, state.first, tuple(samples), steps)
 
     def _quantities(self, boxes, imposed, seen) -> NDArray[np.float64]:
-        values = moments(self._model, boxes, self._observables, seen, self.boxes.tails)
+        values = moments(self._model, boxes, self._observables, seen, self.states.tails)
         columns = [QUANTITIES[name](values, imposed) for name in self.names]
         return np.stack([np.broadcast_to(c, seen.shape[:2]) for c in columns], axis=-1)
 
@@ -240,13 +250,13 @@ class BoxScheme(ParticleScheme):
         """Every quantity with its standard error.
 
         Args:
-            state: a run with two blocks or more, or several boxes of every state.
+            state: a run with two samples or more, or several boxes of every state.
 
         Returns:
             By name, `Estimate`s in the shape [member, *cells].
 
         Raises:
-            SchemeError: if there is only one block of one box.
+            SchemeError: if there is only one sample of one box.
         """
         shape = (self.n_members, *self.grid.patches)
         series = state.series.reshape(-1, self._copies, int(np.prod(shape)), len(self.names))
@@ -282,7 +292,7 @@ class BoxScheme(ParticleScheme):
     def copy(self, state: BoxRun) -> BoxRun:
         """A run that goes on by itself; what has been measured is shared."""
         boxes = state.boxes.copy()
-        return BoxRun(boxes, state.imposed, state.first, state.blocks, state.steps)
+        return BoxRun(boxes, state.imposed, state.first, state.samples, state.steps)
 
     def finite(self, state: BoxRun) -> bool:
         """Whether every particle is somewhere."""
@@ -307,7 +317,7 @@ class BoxScheme(ParticleScheme):
     def describe(self) -> list[str]:
         """What will be run, in lines."""
         boxes = self._copies * self.n_members * int(np.prod(self.grid.patches))
-        return [f"{boxes} periodic boxes of {self.boxes.particles} particles"]
+        return [f"{boxes} periodic boxes of {self.states.particles} particles"]
 
     def work(self, reached: float) -> dict[str, Any]:
         """Entries of a report: there is no larger domain that could be compared with."""
