@@ -279,6 +279,14 @@ CASES = [
         for lam, n in ((2.0, 1), (4.0, 1), (6.0, 2), (12.0, 1))
     ),
     Case(
+        "couette_start",
+        1,
+        {"diffusivity": 0.6, "width": 2.5, "start": -1.2, "speed": 3.0},
+        {"D": 0.6},
+        heat,
+        t=0.4,
+    ),
+    Case(
         "slow_fast_mean",
         1,
         {"initial": 2.0, "noise": 0.5},
@@ -560,3 +568,20 @@ def test_wrong_number_of_coordinates_is_refused():
 def test_complete_fills_defaults_without_evaluating():
     complete = solutions.get("fisher_wave").complete({"rate": 2})
     assert complete == {"diffusivity": 1.0, "rate": 2.0, "position": 0.0}
+
+
+def test_couette_flow_starts_at_rest_and_ends_linear_with_its_published_values_between():
+    """V30."""
+    y, flow = np.array([0.25, 0.5, 0.75]), solutions.get("couette_start")
+    published = {
+        0.05: [0.017628839, 0.113844197, 0.429195269],
+        0.1: [0.088343906, 0.262756270, 0.576059498],
+    }
+    for t, values in published.items():
+        np.testing.assert_allclose(flow.evaluate((y,), t)["u"], values, atol=PUBLISHED)
+    np.testing.assert_allclose(flow.evaluate((y,), 50.0)["u"], y, rtol=1e-10)
+    walls = np.array([0.0, 0.5, 1.0])
+    np.testing.assert_array_equal(flow.evaluate((walls,), 0.0)["u"], [0.0, 0.0, 1.0])
+    np.testing.assert_allclose(flow.evaluate((walls,), 0.3)["u"][[0, 2]], [0.0, 1.0], atol=EXACT)
+    with pytest.raises(InputError, match="begins at t = 0"):
+        flow.evaluate((y,), -1.0)

@@ -17,7 +17,7 @@ from gpupatch.solutions.modes import (
     homogenised_mode,
 )
 from gpupatch.solutions.registry import REQUIRED, ExactSolution, exact_solution, get, names
-from gpupatch.solutions.spreading import barenblatt, gaussian_heat
+from gpupatch.solutions.spreading import barenblatt, couette_start, gaussian_heat
 from gpupatch.solutions.waves import standing_wave, travelling_wave
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "bistable_wave",
     "chafee_infante",
     "cole_hopf",
+    "couette_start",
     "exact_solution",
     "exp_sin_cos_lattice",
     "fisher_wave",

@@ -1,10 +1,11 @@
-"""Releases of a fixed mass that spread over the whole space."""
+"""What diffuses from one place: a mass released, or a wall set in motion."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+from scipy import special
 
 from gpupatch.errors import InputError
 from gpupatch.solutions.registry import Array, Numbers, exact_solution, positive
@@ -109,3 +110,47 @@ def barenblatt(
 def _squared_distance(coordinates: tuple[Array, ...], centre: Numbers) -> Array:
     origin = per_axis("centre", centre, len(coordinates))
     return np.asarray(sum((x - x0) ** 2 for x, x0 in zip(coordinates, origin, strict=True)))
+
+
+@exact_solution(equation="u_t = D u_xx between walls, from rest, one wall set in motion")
+def couette_start(
+    coordinates: tuple[Array, ...],
+    t: float,
+    *,
+    diffusivity: float = 1.0,
+    width: float = 1.0,
+    start: float = 0.0,
+    speed: float = 1.0,
+) -> dict[str, Array]:
+    """Flow between a wall at rest and a wall that has begun to move: Couette's, as it starts.
+
+        u = speed sum_k [erfc(((2 k + 1) L - y) / (2 sqrt(D t))) - erfc(((2 k + 1) L + y) / ...)]
+
+    with y = x - start. Valid for 0 <= y <= L and t >= 0; u = speed y/L in the end. The same holds
+    for a temperature between two walls of which one is heated.
+
+    Args:
+        coordinates: x.
+        t: time since the wall has moved.
+        diffusivity: D, for a flow the kinematic viscosity.
+        width: L, distance of the walls.
+        start: position of the wall at rest.
+        speed: of the other wall, or the difference between the two.
+
+    Returns:
+        `u`.
+
+    Raises:
+        InputError: t is negative, or a parameter is not positive.
+
+    Source: Carslaw and Jaeger (1959), chapter 12 [CarslawJaeger1959].
+    """
+    positive(diffusivity=diffusivity, width=width)
+    if t < 0:
+        raise InputError(f"`couette_start` begins at t = 0; it was asked for at t = {t}.")
+    (x,) = coordinates
+    y, length = x - start, max(2 * math.sqrt(diffusivity * t), 1e-200)
+    images = 2 * np.arange(2 + math.ceil(3 * length / width)) + 1
+    odd = images.reshape(-1, *(1,) * y.ndim) * width
+    reached = special.erfc((odd - y) / length) - special.erfc((odd + y) / length)
+    return {"u": speed * reached.sum(axis=0)}
