@@ -1,14 +1,11 @@
 # ruff: noqa: F821, RUF059
 # pyright: reportUndefinedVariable=false
-"""Bursts of all particle patches: loops over patches and steps, and what is read off meanwhile.
+"""Bursts of particle patches: the loops over patches and steps, and what is read off meanwhile.
 
 Copied into each generated module like `_numba_particle_forces`.
 """
 
 import math
-
-import numpy as np
-from numba import int64, prange
 
 
 def observe(seen, x, v, types, n, capacity, weights, core, work, mass, parts, bond_table, codes):
@@ -115,90 +112,62 @@ def energy_along_bonds(x, v, capacity, width, ends, table):
     return total / max(count, 1)
 
 
-def run_patch(
-    p, state, out, tables, parts, masses, key, search, work, rows, seen, plan, codes, core, patch
+def burst_some(
+    state, out, pushed, todo, needed, tables, parts, masses, key, plan, codes, core, desk
 ):
-    """One burst of one patch on copies of its positions and velocities."""
+    """Bursts of the patches that `todo` lists, one after the other, on copies of their particles.
+
+    Args:
+        state: arrays of the state of all patches.
+        out: samples, [q, patch, component].
+        pushed: forces at the end, [patch, axis, particle], or empty if nobody wants them.
+        todo: the patches.
+        needed: room that the neighbour list of a patch would have needed, 0 where it was enough;
+            such a patch is left as it was.
+        tables: numbers of pair, bonds, angles and field.
+        parts: ends of bonds, triples of angles.
+        masses: by type, and their inverses.
+        key: seed and stream of the random numbers.
+        plan: time step, number of the first step, steps, wanted steps, weights.
+        codes: the observables.
+        core: width, axis and kernel of the core.
+        desk: room to work in, for one patch.
+    """
     positions, velocities, types, counts, box, given, weights, memory = state
     dt, first, n_steps, wanted, sample_weights = plan
-    x, v = rows
+    search, x, v, work, seen, keep = desk
     force, energy, virial = work
-    n, capacity, keep = counts[p], positions.shape[2], np.empty(1)
-    keep[0] = memory[p]
-    for a in range(NDIM):
-        for i in range(n):
-            x[a, i], v[a, i] = positions[p, a, i], velocities[p, a, i]
-    notes = search[4]
-    notes[:] = 0.0
-    forces(x, types[p], n, box[p], keep[0], tables, parts, search, force, energy, virial,
-           MEASURES_ALWAYS or wanted[0])  # fmt: skip
-    for s in range(n_steps + 1):
-        if LISTED and notes[NEEDED] > search[1].shape[1]:
-            return notes[NEEDED]
-        if wanted[s]:
-            observe(seen, x, v, types[p], n, capacity, weights[p], core, work, masses[0], parts,
-                    tables[1], codes)  # fmt: skip
-            for q in range(sample_weights.shape[1]):
-                for k in range(seen.shape[0]):
-                    out[q, p, k] += sample_weights[s, q] * seen[k]
-        if s == n_steps:
-            break
-        before(x, v, types[p], n, box[p], given[p], keep, work, masses, key, patch, first + s, dt)
-        forces(x, types[p], n, box[p], keep[0], tables, parts, search, force, energy, virial,
-               MEASURES_ALWAYS or wanted[s + 1])  # fmt: skip
-        after(v, types[p], n, box[p], given[p], keep, work, masses, key, patch, first + s, dt)
-    if LISTED and notes[NEEDED] > search[1].shape[1]:
-        return notes[NEEDED]
-    memory[p] = keep[0]
-    for a in range(NDIM):
-        for i in range(n):
-            positions[p, a, i], velocities[p, a, i] = x[a, i], v[a, i]
-    return 0.0
-
-
-def burst_all(
-    state, out, todo, needed, tables, parts, masses, key, room, plan, codes, core, n_chunk
-):
-    """Bursts of all patches that are still to be done; `needed` says where a list had no room."""
-    capacity, n_todo = state[0].shape[2], todo.shape[0]
-    for index in prange(n_chunk):
-        chunk = int64(index)
-        lists = np.empty((capacity if LISTED else 1, room), dtype=np.int32)
-        search = (
-            np.empty(capacity, dtype=np.int32), lists, np.empty((NDIM, capacity), dtype=DTYPE),
-            np.empty(capacity, dtype=DTYPE), np.zeros(4),
-        )  # fmt: skip
-        work = (
-            np.zeros((NDIM, capacity), dtype=DTYPE), np.zeros(capacity, dtype=DTYPE),
-            np.zeros((NDIM * NDIM, capacity), dtype=DTYPE),
-        )  # fmt: skip
-        rows = (
-            np.empty((NDIM, capacity), dtype=DTYPE), np.empty((NDIM, capacity), dtype=DTYPE),
-        )  # fmt: skip
-        seen = np.zeros(out.shape[2])
-        for k in range(n_todo * chunk // n_chunk, n_todo * (chunk + 1) // n_chunk):
-            p = todo[k]
-            out[:, p] = 0.0
-            needed[p] = run_patch(
-                p, state, out, tables, parts, masses, key, search, work, rows, seen, plan, codes,
-                core, p,
-            )  # fmt: skip
-
-
-def forces_all(state, out, tables, parts, n_chunk):
-    """Forces on all particles, [patch, axis, particle], all pairs."""
-    positions, velocities, types, counts, box, given, weights, memory = state
-    capacity = positions.shape[2]
-    for index in prange(n_chunk):
-        chunk, n_patch = int64(index), positions.shape[0]
-        lists = np.empty((capacity if LISTED else 1, capacity), dtype=np.int32)
-        search = (
-            np.empty(capacity, dtype=np.int32), lists, np.empty((NDIM, capacity), dtype=DTYPE),
-            np.empty(capacity, dtype=DTYPE), np.zeros(4),
-        )  # fmt: skip
-        energy = np.zeros(capacity, dtype=DTYPE)
-        virial = np.zeros((NDIM * NDIM, capacity), dtype=DTYPE)
-        for p in range(n_patch * chunk // n_chunk, n_patch * (chunk + 1) // n_chunk):
-            search[4][:] = 0.0
-            forces(positions[p], types[p], counts[p], box[p], memory[p], tables, parts, search,
-                   out[p], energy, virial, False)  # fmt: skip
+    capacity, notes, room = positions.shape[2], search[4], search[1].shape[1]
+    for p in todo:
+        n = counts[p]
+        keep[0], notes[VALID], notes[NEEDED] = memory[p], 0.0, 0.0
+        for q in range(out.shape[0]):
+            for k in range(out.shape[2]):
+                out[q, p, k] = 0.0
+        for a in range(NDIM):
+            for i in range(n):
+                x[a, i], v[a, i] = positions[p, a, i], velocities[p, a, i]
+        for s in range(n_steps + 1):
+            step = first + s - 1
+            if s > 0:
+                before(x, v, types[p], n, box[p], given[p], keep, work, masses, key, p, step, dt)
+            forces(x, types[p], n, box[p], keep[0], tables, parts, search, force, energy, virial,
+                   MEASURES_ALWAYS or wanted[s])  # fmt: skip
+            if notes[NEEDED] > room:
+                break
+            if s > 0:
+                after(v, types[p], n, box[p], given[p], keep, work, masses, key, p, step, dt)
+            if wanted[s]:
+                observe(seen, x, v, types[p], n, capacity, weights[p], core, work, masses[0],
+                        parts, tables[1], codes)  # fmt: skip
+                for q in range(sample_weights.shape[1]):
+                    for k in range(seen.shape[0]):
+                        out[q, p, k] += sample_weights[s, q] * seen[k]
+        needed[p] = notes[NEEDED] if notes[NEEDED] > room else 0.0
+        if needed[p] == 0.0:
+            memory[p] = keep[0]
+            for a in range(NDIM):
+                for i in range(n):
+                    positions[p, a, i], velocities[p, a, i] = x[a, i], v[a, i]
+                    if pushed.shape[0] > 0:
+                        pushed[p, a, i] = force[a, i]

@@ -249,10 +249,13 @@ def forces(x, types, n, box, shift, tables, parts, search, force, energy, virial
             notes[VALID], notes[SHIFT], notes[BUILDS] = 1.0, shift, notes[BUILDS] + 1.0
         if notes[NEEDED] > lists.shape[1]:
             return
-    force[:, :n] = T(0.0)
-    if measured:
-        energy[:n] = T(0.0)
-        virial[:, :n] = T(0.0)
+    for i in range(n):
+        for a in range(NDIM):
+            force[a, i] = T(0.0)
+        if measured:
+            energy[i] = T(0.0)
+            for k in range(NDIM * NDIM):
+                virial[k, i] = T(0.0)
     if HAS_PAIR:
         if LISTED:
             pairs_listed(x, types, n, side, pair_table, counts, lists, force)

@@ -30,7 +30,7 @@ import math
 
 import numba
 import numpy as np
-from numba import float64, int64, prange
+from numba import int64
 from numba import {dtype} as T
 
 DTYPE = np.{dtype}
@@ -61,12 +61,15 @@ _DYNAMICS_NAMES = {
 }
 
 _FOOTER = """
-OPTIONS = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+ENTRY = {**OPTIONS, "cache": True, "nogil": True}
 INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 LOOSE = {**INNER, "fastmath": {"contract", "nsz", "arcp", "reassoc"}}
 """
 
-_ENTRIES = ("burst_all", "forces_all")
+_ENTRY = "burst_some"
+"""The function that is called from Python."""
+
 _REASSOCIATED = ("pairs_all", "list_by_pairs", "twice_kinetic")
 """Functions whose sums may be taken in another order, so that they vectorise."""
 
@@ -85,14 +88,13 @@ def dynamics_numbers(dynamics: Dynamics) -> tuple[float, float]:
     return tuple([*values, 0.0, 0.0][:2])  # type: ignore[return-value]
 
 
-def generate_particles(model: ParticleModel, dtype: str, listed: bool, threads: bool) -> str:
+def generate_particles(model: ParticleModel, dtype: str, listed: bool) -> str:
     """Write the source of all passes for one particle model.
 
     Args:
         model: the micro-simulator.
         dtype: "float64" or "float32".
         listed: whether pairs are found by neighbour lists.
-        threads: whether loops over patches are shared between threads.
 
     Returns:
         The text of a module.
@@ -131,10 +133,10 @@ def generate_particles(model: ParticleModel, dtype: str, listed: bool, threads: 
             *_radial("bond", model.bonds.form if model.bonds else None),
             _scalar("angle_both", model.angles.form if model.angles else None, 1),
             _scalar("field_both", model.field.form if model.field else None, 3),
-            *(_functions(module) for module in _MODULES),
+            *(_functions(module, _idle(model, listed)) for module in _MODULES),
         ]
     )
-    return header + "\n\n" + bodies + "\n" + _compiled(bodies, threads)
+    return header + "\n\n" + bodies + "\n" + _compiled(bodies)
 
 
 _MODULES: tuple[ModuleType, ...] = (
@@ -184,19 +186,43 @@ def _scalar(name: str, form: ScalarForm | None, count: int) -> str:
     return "\n".join([*lines, f"    return {results}"]) + "\n"
 
 
-def _functions(module: ModuleType) -> str:
-    """The text of the functions of a module."""
+def _idle(model: ParticleModel, listed: bool) -> set[str]:
+    """Functions that this model never calls; they are left empty, as compiling takes seconds."""
+    kind = model.dynamics.kind
+    needed = {
+        "bonds": model.bonds is not None,
+        "angles": model.angles is not None,
+        "external": model.field is not None,
+        "pairs_all": model.pair is not None and not listed,
+        "pairs_listed": listed,
+        "pairs_measured": model.pair is not None,
+        "make_list": listed,
+        "list_by_cells": listed and kind != "sheared",
+        "move_rods": kind == "hard_rods",
+        "drive": kind == "heat_driven",
+        "bath": kind == "nose_hoover",
+        "walls": "reflecting" in model.boundary,
+        "kick": model.dynamics.moves_velocities,
+    }
+    return {name for name, is_needed in needed.items() if not is_needed}
+
+
+def _functions(module: ModuleType, idle: set[str]) -> str:
+    """The text of the functions of a module, those that are never called without a body."""
     functions = [f for _, f in inspect.getmembers(module, inspect.isfunction)]
     own = [f for f in functions if f.__module__ == module.__name__]
-    return "\n\n".join(inspect.getsource(f) for f in own)
+    return "\n\n".join(
+        f"def {f.__name__}{inspect.signature(f)}:\n    pass\n"
+        if f.__name__ in idle
+        else inspect.getsource(f)
+        for f in own
+    )
 
 
-def _compiled(bodies: str, threads: bool) -> str:
+def _compiled(bodies: str) -> str:
     """Compile every function of the module, when it is first called."""
     lines = [_FOOTER]
     for name in re.findall(r"^def (\w+)", bodies, flags=re.MULTILINE):
-        options = "**OPTIONS" if name in _ENTRIES else "**INNER"
-        options = "**LOOSE" if name in _REASSOCIATED else options
-        parallel = ", parallel=True" if threads and name in _ENTRIES else ""
-        lines.append(f"{name} = numba.njit({name}, {options}{parallel})")
+        options = "ENTRY" if name == _ENTRY else "LOOSE" if name in _REASSOCIATED else "INNER"
+        lines.append(f"{name} = numba.njit({name}, **{options})")
     return "\n".join(lines) + "\n"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -22,6 +23,9 @@ _LISTS_FROM = {1: 24, 2: 96, 3: 128}
 
 _WORTH_THREADS = 20_000
 """Particle-steps from which it pays to share a burst between threads."""
+
+_PIECES = 4
+"""Pieces of a batch per thread, so that threads end together."""
 
 _SPARE = 1.5
 """Room of a neighbour list over the neighbours in a homogeneous patch."""
@@ -71,8 +75,7 @@ class NumbaParticles:
     def forces(self, handle: ParticleState) -> NDArray[np.float64]:
         """Forces on all particles, [patch, axis, particle]."""
         out = np.zeros(handle.positions.shape, dtype=self.dtype)
-        code = self._code(handle, 1)
-        code.forces_all(_arrays(handle), out, self._tables, self._parts, _chunks(handle.n_patch))
+        self._run(handle, ParticlePlan(0, 1.0), out)
         return out.astype(np.float64)
 
     def measure(
@@ -94,24 +97,28 @@ class NumbaParticles:
         Returns:
             ``out[q, patch, component]``, the observables summed with the weights of the plan.
         """
+        return self._run(handle, plan, np.zeros((0, 1, 1), dtype=self.dtype))
+
+    def _run(self, handle: ParticleState, plan: ParticlePlan, pushed) -> NDArray[np.float64]:
         n_component = component_count(plan.observables, self.model.ndim)
         out = np.zeros((plan.weights.shape[1], handle.n_patch, n_component))
-        code = self._code(handle, plan.n_steps)
-        low = 0xFFFFFFFF
-        seed = self.model.seed
+        code = _compiled(self.model, self.dtype.name, self._listed(handle))
+        low, seed = 0xFFFFFFFF, self.model.seed
         key = np.array([seed & low, (seed >> 32) & low, plan.stream & low], dtype=np.uint64)
         codes = np.array([list(COMPONENTS).index(n) for n in plan.observables], dtype=np.int64)
         core = (float(plan.core.width), plan.core.axis, KERNELS.index(plan.core.kernel))
-        steps = (
-            float(plan.dt), plan.first, plan.n_steps, plan.wanted,
-            np.ascontiguousarray(plan.weights),
-        )  # fmt: skip
+        weights = np.ascontiguousarray(plan.weights)
+        steps = (float(plan.dt), plan.first, plan.n_steps, plan.wanted, weights)
         todo, needed = np.arange(handle.n_patch), np.zeros(handle.n_patch)
-        while len(todo):
-            code.burst_all(
-                _arrays(handle), out, todo, needed, self._tables, self._parts, self._masses, key,
-                self._room_for(handle), steps, codes, core, _chunks(len(todo)),
+
+        def some(patches: NDArray[np.int64]) -> None:
+            code.burst_some(
+                _arrays(handle), out, pushed, patches, needed, self._tables, self._parts,
+                self._masses, key, steps, codes, core, self._desk(handle, n_component),
             )  # fmt: skip
+
+        while len(todo):
+            _shared(some, todo, int(handle.counts[todo].sum()) * max(plan.n_steps, 1))
             todo = todo[needed[todo] > 0]
             if len(todo):
                 self._room = int(needed[todo].max() * 1.2) + 4
@@ -122,18 +129,28 @@ class NumbaParticles:
         """Bursts that were run again with more room for neighbours."""
         return {"bursts_redone": self._redone} if self._redone else {}
 
+    def _desk(self, state: ParticleState, n_component: int) -> tuple:
+        """Room for the work on one patch."""
+        ndim, n = state.ndim, state.capacity
+        room = self._room_for(state) if self._listed(state) else 1
+        rows = n if self._listed(state) else 1
+
+        def empty(*shape: int):
+            return np.zeros(shape, dtype=self.dtype)
+
+        search = (
+            np.zeros(n, np.int32), np.zeros((rows, room), np.int32), empty(ndim, n), empty(n),
+            np.zeros(4),
+        )  # fmt: skip
+        work = (empty(ndim, n), empty(n), empty(ndim * ndim, n))
+        return search, empty(ndim, n), empty(ndim, n), work, np.zeros(n_component), np.zeros(1)
+
     def _room_for(self, state: ParticleState) -> int:
         if self.model.pair is None:
             return 0
         if self._room is None:
             self._room = _neighbours_expected(self.model, state)
         return self._room
-
-    def _code(self, state: ParticleState, n_steps: int) -> ModuleType:
-        listed = self._listed(state)
-        work = int(state.counts.sum()) * max(n_steps, 1)
-        threads = numba.get_num_threads() > 1 and work >= _WORTH_THREADS and state.n_patch > 1
-        return _compiled(self.model, self.dtype.name, listed, threads)
 
     def _listed(self, state: ParticleState) -> bool:
         search = self.model.neighbours.search
@@ -143,8 +160,21 @@ class NumbaParticles:
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(model: ParticleModel, dtype: str, listed: bool, threads: bool) -> ModuleType:
-    return load_source(generate_particles(model, dtype, listed, threads))
+def _compiled(model: ParticleModel, dtype: str, listed: bool) -> ModuleType:
+    return load_source(generate_particles(model, dtype, listed))
+
+
+def _shared(work: Callable[[NDArray[np.int64]], None], todo: NDArray[np.int64], size: int) -> None:
+    """Do a piece of work for some patches, in threads if it is large; patches do not interact."""
+    threads = numba.get_num_threads()
+    if threads == 1 or len(todo) == 1 or size < _WORTH_THREADS:
+        work(todo)
+        return
+    pieces = np.array_split(todo, min(len(todo), _PIECES * threads))
+    work(todo[:0])  # compiles
+    with ThreadPoolExecutor(threads) as pool:
+        for done in pool.map(work, pieces):
+            assert done is None
 
 
 def _neighbours_expected(model: ParticleModel, state: ParticleState) -> int:
@@ -154,10 +184,6 @@ def _neighbours_expected(model: ParticleModel, state: ParticleState) -> int:
     volume = {1: 2 * reach, 2: np.pi * reach**2, 3: 4 / 3 * np.pi * reach**3}[model.ndim]
     density = (state.counts / state.box.prod(axis=1)).max(initial=0.0)
     return int(min(state.capacity, _SPARE * density * volume + 16))
-
-
-def _chunks(n_patch: int) -> int:
-    return max(1, min(n_patch, 8 * numba.get_num_threads()))
 
 
 def _arrays(state: ParticleState) -> tuple:
