@@ -75,7 +75,12 @@ class _LammpsPatch:
         program.commands_list(words.before_particles(self._model, patch))
         places = self._inside(patch)[0].reshape(-1).tolist()
         types = (patch.types + 1).tolist()
-        program.create_atoms(n, list(range(1, n + 1)), types, places, shrinkexceed=True)
+        made = program.create_atoms(n, list(range(1, n + 1)), types, places, shrinkexceed=True)
+        if made != n:
+            raise BackendError(
+                f"LAMMPS took {made} of {n} particles: the others lie outside reflecting walls. "
+                "Start with all particles between the walls."
+            )
         program.commands_list(words.after_particles(self._model, patch))
         self.write(patch)
 
@@ -137,9 +142,11 @@ class _LammpsPatch:
     def _inside(self, patch: Patch) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Places in the box, [particle, 3], and the turns around it that are left out."""
         periodic = np.array([b == "periodic" for b in self._model.boundary])
-        turns = np.where(periodic, np.floor(patch.positions.T / patch.box), 0.0)
+        x = patch.positions.T
+        turns = np.where(periodic, np.floor(x / patch.box), 0.0)
+        turns += periodic & (x - turns * patch.box >= patch.box)  # rounding of a tiny negative x
         places = np.zeros((patch.n, 3))
-        places[:, : self._model.ndim] = patch.positions.T - turns * patch.box
+        places[:, : self._model.ndim] = x - turns * patch.box
         return places, turns
 
     def _count_turns(self) -> None:
