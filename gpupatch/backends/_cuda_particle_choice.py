@@ -16,11 +16,15 @@ LARGEST_WARP = 256
 _LARGEST_LIST = 1 << 16
 _THREADS = 128
 _LARGEST_BLOCK = 256
+_RESIDENT, _RESIDENT_FEW = 512, 384
+"""Threads of blocks that share a multiprocessor at least: 128 registers for each, or 168."""
+
 _STATIC = 2048
 _BALL = {1: 2.0, 2: math.pi, 3: 4 * math.pi / 3}
 _ROOM = 1.5
-_PAYS = 0.5
-"""Share of all particles within the reach of a list below which the list is shorter work."""
+_PAYS, _FEW = 0.5, 150
+"""A list is shorter work if less than this share of all particles are within its reach, and if
+there are more than so few."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def shapes(model: ParticleModel, batch: Batch, limits: Limits, wanted: str) -> l
 def _order(model: ParticleModel, batch: Batch, obstacles: dict[str, str]) -> list[tuple[str, str]]:
     search = model.neighbours.search
     within = neighbours_within(model, batch) if model.pair is not None else math.inf
-    pays = within < _PAYS * batch.capacity
+    pays = within < _PAYS * batch.capacity and batch.capacity > _FEW
     told = f"about {within:.0f} of {batch.capacity} particles are within reach of one"
     kinds = [("block", obstacles["warp"] or "the warp needs more registers than there are")]
     if not obstacles["list"] and search != "all" and (search == "verlet" or pays):
@@ -150,7 +154,7 @@ def arrange(
     """
     item, n = (8 if batch.dtype == "float64" else 4), batch.capacity
     ends = {True: 0, False: 0}
-    places = dict.fromkeys(("sites", "counts", "entries", "since"), 0)
+    places: dict[str, int] = dict.fromkeys(("sites", "counts", "entries", "since"), 0)
     entries = []
     if shape.kind != "warp":
         entries.append(("sites", n * site_bytes(model, item), shape.sites_shared))
@@ -172,7 +176,9 @@ def _shape(kind: str, model: ParticleModel, batch: Batch, limits: Limits) -> Sha
         resident = 4 if words <= 24 else 3 if words <= 48 else 2
         return Shape("warp", batch.capacity, rows, 32, _THREADS, resident, full)
     threads = min(_LARGEST_BLOCK, 32 * max(1, -(-batch.capacity // 32)))
-    shape = Shape(kind, 0, 1, threads, threads, max(1, 512 // threads), False, True, True)
+    chained = model.bonds is not None or model.angles is not None
+    resident = _RESIDENT_FEW if chained and batch.dtype == "float64" else _RESIDENT
+    shape = Shape(kind, 0, 1, threads, threads, max(1, resident // threads))
     return fitted(shape, model, batch, limits, width_of(model, batch) if kind == "list" else 0)
 
 

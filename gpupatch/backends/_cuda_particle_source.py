@@ -29,7 +29,8 @@ constexpr int PAIR_NUMBERS = {pair_numbers}, FIELD_NUMBERS = {field_numbers};
 constexpr bool PAIR = {pair}, BONDS = {bonds}, ANGLES = {angles}, FIELD = {field};
 constexpr int PERIODIC = {periodic}, REFLECTING = {reflecting};
 constexpr bool FULL = {full}, SITES_SHARED = {sites_shared}, LIST_SHARED = {list_shared};
-constexpr int CAPACITY = {capacity}, ROWS = {rows}, TEAM = {team}, THREADS = {threads}, BLOCKS = {blocks};
+constexpr int CAPACITY = {capacity}, ROWS = {rows};
+constexpr int TEAM = {team}, THREADS = {threads}, BLOCKS = {blocks};
 """
 _EXTRA = {"hard_rods": "particles_rods.cuh", "heat_driven": "particles_driven.cuh"}
 
@@ -169,7 +170,7 @@ def _site(model: ParticleModel) -> str:
 
 
 def _radial(name: str, form: RadialForm | None) -> str:
-    """g = -V'/r of s = r^2, alone and with the energy V."""
+    """Functions of s = r^2: g = -V'/r, alone and with the energy V."""
     force = f"{_HEAD} T {name}_force(T {SQUARE}, const T* q)"
     both = f"{_HEAD} void {name}_both(T {SQUARE}, const T* q, T& energy, T& g)"
     if form is None:

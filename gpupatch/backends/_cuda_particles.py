@@ -126,8 +126,7 @@ class CudaParticles:
     def __init__(self, model: ParticleModel, dtype: str, device: Device, kernels: str = "auto"):
         if kernels not in CLASSES:
             raise BackendError(
-                f"there is no class of particle kernels `{kernels}`. "
-                f"{suggestion(kernels, CLASSES)}"
+                f"there is no class of particle kernels `{kernels}`. {suggestion(kernels, CLASSES)}"
             )
         self.model, self.device, self.kernels = model, device, kernels
         self.dtype = np.dtype(dtype)

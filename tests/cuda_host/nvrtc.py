@@ -163,6 +163,18 @@ def sass(cubin: Cubin) -> dict[str, list[Instruction]]:
 def inner_loop(code: Sequence[Instruction]) -> Counter[str]:
     """What is executed in one turn of the largest loop that holds no other loop.
 
+    Args:
+        code: of one kernel, from `sass`.
+
+    Returns:
+        Counts of the opcodes without modifiers; empty if there is no loop.
+    """
+    return max(inner_loops(code), key=lambda counts: counts.total(), default=Counter())
+
+
+def inner_loops(code: Sequence[Instruction]) -> list[Counter[str]]:
+    """What is executed in one turn of each loop that holds no other loop.
+
     A loop ends with a jump back to an instruction that every way to the jump passes. What lies out
     of line, between other parts of the code, is not counted.
 
@@ -170,7 +182,7 @@ def inner_loop(code: Sequence[Instruction]) -> Counter[str]:
         code: of one kernel, from `sass`.
 
     Returns:
-        Counts of the opcodes without modifiers; empty if there is no loop.
+        For each loop, in the order of the code, counts of the opcodes without modifiers.
     """
     loops = [
         (line.target, i)
@@ -185,8 +197,10 @@ def inner_loop(code: Sequence[Instruction]) -> Counter[str]:
         for first, last in loops
         if not any(first <= a and b <= last and (a, b) != (first, last) for a, b in loops)
     ]
-    first, last = max(inner, key=lambda loop: loop[1] - loop[0], default=(0, -1))
-    return Counter(line.opcode.split(".")[0] for line in code[first : last + 1])
+    return [
+        Counter(line.opcode.split(".")[0] for line in code[first : last + 1])
+        for first, last in inner
+    ]
 
 
 def _reaches(code: Sequence[Instruction], goal: int, without: int) -> bool:
