@@ -50,10 +50,7 @@ class NumbaParticles:
             np.zeros((0, 2), np.int64) if model.bonds is None else model.bonds.pairs,
             np.zeros((0, 3), np.int64) if model.angles is None else model.angles.triples,
         )
-        masses = np.array(
-            model.masses if len(model.masses) > 1 else model.masses * model.n_types,
-            dtype=self.dtype,
-        )
+        masses = model.mass_by_type.astype(self.dtype)
         self._masses = (masses, (1 / masses).astype(self.dtype))
         self._room: int | None = model.neighbours.capacity
         self._redone = 0

@@ -8,13 +8,21 @@ float64, whatever the precision asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
 from gpupatch.micro.lower import evaluate
+from gpupatch.particles.dynamics import (
+    Brownian,
+    HardRods,
+    Langevin,
+    NoseHoover,
+    Rescaled,
+    VelocityFlips,
+)
 from gpupatch.particles.model import ParticleModel
 from gpupatch.particles.noise import normals, uniforms, words
 from gpupatch.particles.observe import Core, ParticlePlan
@@ -244,7 +252,7 @@ class NumpyParticles:
         return acting
 
     def _langevin(self, state, acting, h, step, stream) -> Acting:
-        kept = np.exp(-self.model.dynamics.friction * h)
+        kept = np.exp(-cast(Langevin, self.model.dynamics).friction * h)
         temperature = state.controls[:, :1]
         spread = np.sqrt((1 - kept**2) * temperature / self.model.mass_of(state.types))
         xi = normals(self.model.seed, stream, step, state.n_patch, state.capacity)
@@ -259,7 +267,7 @@ class NumpyParticles:
         return acting
 
     def _brownian(self, state, acting, h, step, stream) -> Acting:
-        mobility = self.model.dynamics.mobility
+        mobility = cast(Brownian, self.model.dynamics).mobility
         spread = np.sqrt(2 * mobility * state.controls[:, :1] * h)
         xi = normals(self.model.seed, stream, step, state.n_patch, state.capacity)
         for a in range(state.ndim):
@@ -268,7 +276,7 @@ class NumpyParticles:
         return self.acting(state)
 
     def _hard_rods(self, state, acting, h, step, stream) -> Acting:
-        rods = self.model.dynamics
+        rods = cast(HardRods, self.model.dynamics)
         spread = np.sqrt(2 * rods.mobility * state.controls[:, 0] * h)
         xi = normals(self.model.seed, stream, step, state.n_patch, state.capacity)[0]
         for p, n in enumerate(state.counts):
@@ -293,7 +301,7 @@ class NumpyParticles:
     def _bath(self, state: ParticleState, h: float) -> None:
         g = degrees_of_freedom(self.model, state.counts)
         wanted = g * state.controls[:, 0]
-        inertia = wanted * (self.model.dynamics.period / (2 * np.pi)) ** 2
+        inertia = wanted * (cast(NoseHoover, self.model.dynamics).period / (2 * np.pi)) ** 2
         for scaled in (True, False):
             state.memory += h / 4 * (2 * kinetic(self.model, state) - wanted) / inertia
             if scaled:
@@ -301,7 +309,7 @@ class NumpyParticles:
 
     def _rescaled(self, state, acting, h, step, stream) -> Acting:
         acting = self._newton(state, acting, h, step, stream)
-        if (step + 1) % self.model.dynamics.every == 0:
+        if (step + 1) % cast(Rescaled, self.model.dynamics).every == 0:
             self._scale(state)
         return acting
 
@@ -339,7 +347,7 @@ class NumpyParticles:
 
     def _velocity_flips(self, state, acting, h, step, stream) -> Acting:
         acting = self._newton(state, acting, h, step, stream)
-        odd = (1 - np.exp(-2 * self.model.dynamics.rate * h)) / 2
+        odd = (1 - np.exp(-2 * cast(VelocityFlips, self.model.dynamics).rate * h)) / 2
         word = words(self.model.seed, stream, step, state.n_patch, state.capacity)[0]
         state.velocities *= np.where(uniforms(word) < odd, -1.0, 1.0)[:, None]
         return acting
@@ -509,7 +517,7 @@ def _part(state: ParticleState, part: slice) -> ParticleState:
 
 
 def _add_at(total: NDArray[np.float64], index: NDArray[np.int64], values) -> None:
-    np.add.at(total, (slice(None), index), values)
+    np.add.at(total.T, index, np.asarray(values).T)
 
 
 def _mean(values, there):

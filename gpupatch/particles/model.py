@@ -122,10 +122,14 @@ class ParticleModel:
         told_apart = [one.n_types for one in (self.pair, self.field) if one is not None]
         return max([len(self.masses), *told_apart])
 
+    @property
+    def mass_by_type(self) -> NDArray[np.float64]:
+        """The mass of every type, [type]."""
+        return np.array(np.broadcast_to(self.masses, self.n_types), dtype=float)
+
     def mass_of(self, types: NDArray[np.int32]) -> NDArray[np.float64]:
         """Masses of particles, same shape as their types."""
-        masses = self.masses if len(self.masses) > 1 else self.masses * self.n_types
-        return np.asarray(masses)[types]
+        return self.mass_by_type[types]
 
     def degrees_of_freedom(self, counts: NDArray[np.int32]) -> NDArray[np.float64]:
         """Quadratic terms of the kinetic energy: d N, less d where the momentum is conserved.

@@ -31,6 +31,8 @@ _S = sp.Symbol("s", positive=True)
 _ACCESS = Access("field", "s", -1, (0,))
 _INVERSE = sp.Symbol("_i", real=True)
 _ROOT = sp.Symbol("_r", real=True)
+Statements = tuple[tuple[str, sp.Basic], ...]
+
 SQUARE = _ACCESS.symbol.name
 """Name of the squared distance in the generated source."""
 
@@ -138,8 +140,8 @@ class RadialForm:
     """
 
     scalars: tuple[str, ...]
-    force: tuple[tuple[tuple[str, sp.Expr], ...], sp.Expr]
-    both: tuple[tuple[tuple[str, sp.Expr], ...], sp.Expr, sp.Expr]
+    force: tuple[Statements, sp.Basic]
+    both: tuple[Statements, sp.Basic, sp.Basic]
     _lowering: Lowering
 
     def table(self, values: Mapping[str, NDArray[np.float64]], rows: int) -> NDArray[np.float64]:
@@ -164,8 +166,9 @@ def radial_form(energy: sp.Expr) -> RadialForm:
     Returns:
         The statements for V and g = -V'(r)/r in terms of s = r^2.
     """
-    V = _powers_of_square(energy.xreplace({_R: sp.sqrt(_S)}))
-    g = _powers_of_square(-2 * sp.diff(energy.xreplace({_R: sp.sqrt(_S)}), _S))
+    of_square = sp.sympify(energy.xreplace({_R: sp.sqrt(_S)}))
+    V = _powers_of_square(of_square)
+    g = _powers_of_square(-2 * sp.diff(of_square, _S))
     s = _ACCESS.symbol
     definitions = [(_INVERSE, 1 / s), (_ROOT, sp.sqrt(s))]
     lowering = Lowering(("s",), [_ACCESS], 1)
@@ -177,7 +180,7 @@ def radial_form(energy: sp.Expr) -> RadialForm:
     return RadialForm(names, (alone, g_alone), (statements, energy_of_s, g_of_s), lowering)
 
 
-def _powers_of_square(expression: sp.Expr) -> sp.Expr:
+def _powers_of_square(expression):
     """Write powers of s with whole powers of s, 1/s and at most one root."""
     s = _ACCESS.symbol
 
@@ -189,7 +192,7 @@ def _powers_of_square(expression: sp.Expr) -> sp.Expr:
     powers = expression.replace(
         lambda e: e.is_Pow and e.base == _S and (2 * e.exp).is_integer, rewritten
     )
-    return powers.xreplace({_S: s})
+    return sp.sympify(powers.xreplace({_S: s}))
 
 
 def _cheap(statements, outputs):
@@ -208,8 +211,8 @@ def _cheap(statements, outputs):
     lines = list(zip([name for name, _ in statements], replaced[: len(known)], strict=True))
     at = next((k + 1 for k, (name, _) in enumerate(lines) if name == _INVERSE.name), 0)
     lines[at:at] = tower
-    used = {s.name for _, e in lines for s in e.free_symbols}
-    used |= {s.name for e in replaced[len(known) :] for s in e.free_symbols}
+    used = {str(s) for _, e in lines for s in e.free_symbols}
+    used |= {str(s) for e in replaced[len(known) :] for s in e.free_symbols}
     kept = tuple((name, e) for name, e in lines if name in used)
     return kept, replaced[len(known) :]
 
