@@ -207,7 +207,7 @@ _HEAD = "__device__ __forceinline__"
 
 
 def _function(
-    head: str, scalars: Sequence[str], statements: Sequence[tuple[str, sp.Expr]],
+    head: str, scalars: Sequence[str], statements: Sequence[tuple[str, sp.Basic]],
     results: Sequence[str], given: Sequence[str] = (),
 ) -> str:  # fmt: skip
     numbers = [f"[[maybe_unused]] const T {name} = q[{k}];" for k, name in enumerate(scalars)]
