@@ -160,6 +160,25 @@ def _plot_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _export(given: argparse.Namespace) -> int:
+    from gpupatch.files.extxyz import export_run
+
+    path = export_run(given.directory, given.out)
+    if not given.quiet:
+        print(path)
+    return OK
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    _directory_argument(parser)
+    parser.add_argument(
+        "--to", choices=("extxyz",), required=True, help="extxyz: for OVITO, ASE and VMD"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="the file (default: particles.xyz in DIR)"
+    )
+
+
 def _directory_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", type=Path, metavar="DIR", help="the directory of a run")
 
@@ -177,6 +196,7 @@ _COMMANDS: tuple[tuple[str, str, _Command, _Declare], ...] = (
     ("new", "print a built-in case, to be edited", _new, _new_arguments),
     ("info", "show the report of a run", _info, _directory_argument),
     ("plot", "draw the result of a run", _plot, _plot_arguments),
+    ("export", "write the particles of a run for other tools", _export, _export_arguments),
 )
 
 

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.errors import InputError
+from gpupatch.files.snapshots import SNAPSHOTS, read_snapshots
 from gpupatch.particles.state import ParticleState
 
 _SYMBOLS = (
@@ -114,6 +115,37 @@ def _in_space(values: NDArray[np.floating]) -> NDArray[np.float64]:
     padded = np.zeros((values.shape[1], 3))
     padded[:, : len(values)] = values.T
     return padded
+
+
+def export_run(
+    directory: str | os.PathLike[str], output: str | os.PathLike[str] | None = None
+) -> Path:
+    """Write all particles that a run has kept as extended XYZ.
+
+    Args:
+        directory: of the run, with `particles.nc`.
+        output: the file; `particles.xyz` in the directory when absent. It is replaced.
+
+    Returns:
+        Its path.
+
+    Raises:
+        InputError: if the run has kept no particles.
+    """
+    source = Path(directory) / SNAPSHOTS
+    path = Path(directory) / "particles.xyz" if output is None else Path(output)
+    first = next(read_snapshots(source), None)
+    if first is None:
+        raise InputError(f"`{source}` holds no particles: the run has saved none.")
+    write_extxyz(
+        path,
+        (
+            frame
+            for one in read_snapshots(source)
+            for frame in frames(one.state, one.boundary, one.time, one.members)
+        ),
+    )
+    return path
 
 
 def write_extxyz(path: str | os.PathLike[str], given: Iterable[Frame]) -> int:
