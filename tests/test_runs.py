@@ -135,7 +135,7 @@ def test_a_rule_of_ones_own_runs_once_it_is_trusted(tmp_path, capsys):
     assert "--trust" in capsys.readouterr().err
     assert main([*words, "--trust"]) == 0
     assert report_of(tmp_path / "out")["error"]["u"] < 1e-3
-    assert len(report_of(tmp_path / "out")["rule_sha256"]) == 64
+    assert len(report_of(tmp_path / "out")["code_sha256"]["model.rule"]) == 64
 
 
 @pytest.mark.parametrize("fault", ["1 +", "import nothing_of_that_name", "1 / 0"])

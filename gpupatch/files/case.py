@@ -14,10 +14,12 @@ from pydantic import Field, PrivateAttr, TypeAdapter, ValidationError, model_val
 
 from gpupatch.errors import CaseError
 from gpupatch.files.builtin import builtin_text
-from gpupatch.files.checks import AXES, find_mistakes, formula_variables
+from gpupatch.files.checks import AXES, coarse_fields, find_mistakes, formula_variables
 from gpupatch.files.expression import Expression
 from gpupatch.files.forms import Coefficient, Initial
 from gpupatch.files.mistakes import Mistake, found_by_pydantic, refuse, unknown_key
+from gpupatch.files.particle_checks import interactions, model_parameters
+from gpupatch.files.particles import Particles
 from gpupatch.files.schema import (
     Burst,
     Checkpoint,
@@ -58,7 +60,8 @@ class Case(Section):
 
     Attributes:
         title: what the results are called.
-        model: the micro-simulator.
+        model: the micro-simulator, a rule on lattices.
+        particles: the micro-simulator, if it is made of particles instead.
         constants: named numbers for use in formulas.
         coefficients: fields that do not change, by name.
         grid: domain and patches.
@@ -78,7 +81,8 @@ class Case(Section):
     """
 
     title: Text = ""
-    model: Model
+    model: Model | None = None
+    particles: Particles | None = None
     constants: dict[str, Number] = Field(default_factory=dict)
     coefficients: dict[str, Coefficient] = Field(default_factory=dict)
     grid: Grid
@@ -128,7 +132,17 @@ class Case(Section):
         given = None if self.compare is None else self.compare.exact
         if given is None or isinstance(given, NamedSolution | dict):
             return given
-        return {next(iter(self.initial)): given}
+        return {self.field_names[0]: given}
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """The coarse fields, in the order of the file."""
+        return coarse_fields(self.scheme, self.initial)
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Values of the parameters of the micro-simulator that formulas may use, by name."""
+        return model_parameters(self.model, self.particles)
 
     @property
     def member_values(self) -> tuple[dict[str, float], ...]:
@@ -140,9 +154,9 @@ class Case(Section):
         """Values of all parameters and constants, by name.
 
         Args:
-            member: swept values, which win over those of `[model]` and `[constants]`.
+            member: swept values, which win over those of the micro-simulator and `[constants]`.
         """
-        return {**self.constants, **self.model.params, **(member or {})}
+        return {**self.constants, **self.parameters, **(member or {})}
 
     def formula(self, text: float | str, *, timed: bool = True) -> Expression:
         """A number or formula of this case as a function of coordinates, t and `numbers()`.
@@ -151,8 +165,16 @@ class Case(Section):
             text: the number or formula.
             timed: whether it may depend on t.
         """
-        names = formula_variables(self.ndim, self.model, self.constants, self.members, timed=timed)
-        return Expression(str(text), names)
+        return Expression(str(text), self.variables(timed=timed))
+
+    def variables(self, *, timed: bool) -> tuple[str, ...]:
+        """Names that a formula of this case may use.
+
+        Args:
+            timed: whether it may depend on t.
+        """
+        names = (*self.parameters, *self.constants, *self.members)
+        return formula_variables(self.ndim, names, timed=timed)
 
     def solution_parameters(self, member: Mapping[str, float] | None = None) -> dict[str, Any]:
         """Parameters that the case gives to its `NamedSolution`, as numbers and lists.
@@ -204,18 +226,28 @@ class Case(Section):
         path, _, key = reference.partition(":")
         return self.path(path, trust=trust), key or None
 
-    def rule_file(self, *, trust: bool = False) -> RuleFile:
-        """The file that `model.rule` names.
+    @property
+    def code(self) -> dict[str, str]:
+        """The Python that the case names, as "file.py:name" by path in the case."""
+        named = {}
+        if self.model is not None and self.model.rule is not None:
+            named["model.rule"] = self.model.rule
+        for key, form in interactions(self.particles).items():
+            if form.potential is not None and ":" in form.potential:
+                named[f"particles.{key}.potential"] = form.potential
+        return named
+
+    def rule_file(self, reference: str, *, trust: bool = False) -> RuleFile:
+        """The file that "file.py:name" means.
 
         Args:
+            reference: as the case says it.
             trust: whether the user agrees to run the code in it.
 
         Raises:
-            CaseError: if the case has no such rule, there is no trust, or no such file.
+            CaseError: if there is no trust, or no such file.
         """
-        if self.model.rule is None:
-            raise CaseError(f"case `{self.name}` has no `model.rule`.")
-        path, _, function = self.model.rule.rpartition(":")
+        path, _, function = reference.rpartition(":")
         if not trust:
             raise CaseError(
                 f"case `{self.name}` runs the code in `{path}`. Read it, and run with `--trust`."
@@ -276,6 +308,7 @@ def parse_case(table: Mapping[str, Any], name: str = "case", directory: Path = P
         CaseError: if it has mistakes; all are listed.
     """
     sections: dict[str, Any] = {}
+    table = _with_kind(table)
     mistakes = [Mistake(key, unknown_key(key, _SECTIONS)) for key in table if key not in _SECTIONS]
     for key, field in Case.model_fields.items():
         if key in table:
@@ -291,6 +324,14 @@ def parse_case(table: Mapping[str, Any], name: str = "case", directory: Path = P
     case = Case(**sections)
     case._name, case._directory = name, directory
     return case
+
+
+def _with_kind(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Particles leap with fluxes if nothing else is said."""
+    scheme = table.get("scheme", {})
+    if "particles" not in table or not isinstance(scheme, dict) or "kind" in scheme:
+        return table
+    return {**table, "scheme": {"kind": "flux", **scheme}}
 
 
 def _read(path: Path) -> str:

@@ -6,7 +6,7 @@ the scheme are built.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -21,32 +21,24 @@ from gpupatch.files.forms import (
     RandomInitial,
 )
 from gpupatch.files.mistakes import Mistake
+from gpupatch.files.particle_checks import PARTICLE_CHECKS, model_parameters
+from gpupatch.files.particles import Particles
 from gpupatch.files.schema import (
     PER_AXIS,
-    Burst,
     Compare,
     Grid,
     Model,
     NamedSolution,
     Output,
     Scheme,
-    Time,
 )
+from gpupatch.files.scheme_checks import SCHEME_CHECKS
 from gpupatch.files.values import Section, shape
-from gpupatch.projection import OPTIONS
 
 AXES = ("x", "y", "z")
-_NO_BURST = ("none", "pfe", "telescopic")
+MEASURED = ("energy", "pressure")
+"""What is reported of boxes where nothing else is said."""
 _RESERVED = (*AXES, "t", "dx", "dy", "dz")
-_ONLY_FOR = {
-    "couple": ("coupled",),
-    "every": ("coupled",),
-    "phases": ("coupled",),
-    "edge": ("burst",),
-    "edge_rate": ("burst",),
-    "lift": ("burst",),
-    "method": ("burst",),
-}
 
 
 def find_mistakes(sections: Mapping[str, Any]) -> list[Mistake]:
@@ -66,7 +58,9 @@ def find_mistakes(sections: Mapping[str, Any]) -> list[Mistake]:
     return list(dict.fromkeys(found))
 
 
-def _model(model: Model) -> Iterator[Mistake]:
+def _model(model: Model | None) -> Iterator[Mistake]:
+    if model is None:
+        return
     if (model.name is None) == (model.rule is None):
         found = "neither is" if model.name is None else "both are"
         yield Mistake("model", f"{found} given; give exactly one of `name` and `rule`.")
@@ -77,10 +71,13 @@ def _model(model: Model) -> Iterator[Mistake]:
 
 
 def _names(
-    model: Model, constants: Mapping[str, float], members: Mapping[str, Any]
+    model: Model | None,
+    particles: Particles | None,
+    constants: Mapping[str, float],
+    members: Mapping[str, Any],
 ) -> Iterator[Mistake]:
     for section, names in (
-        ("model.params", model.params),
+        ("model.params", {} if model is None else model.params),
         ("constants", constants),
         ("members", members),
     ):
@@ -89,7 +86,7 @@ def _names(
                 yield Mistake(f"{section}.{name}", "a name has letters, digits and `_` only.")
             elif name in _RESERVED:
                 yield Mistake(f"{section}.{name}", "this name belongs to the grid; choose another.")
-    for name in model.params.keys() & constants.keys():
+    for name in model_parameters(model, particles).keys() & constants.keys():
         yield Mistake(f"constants.{name}", "a parameter has the same name; choose another.")
 
 
@@ -110,7 +107,9 @@ def _axes(grid: Grid) -> Iterator[Mistake]:
             yield Mistake(f"grid.domain.{axis}", f"found [{lo}, {hi}]; the second must be larger.")
 
 
-def _spacing(grid: Grid) -> Iterator[Mistake]:
+def _spacing(grid: Grid, particles: Particles | None) -> Iterator[Mistake]:
+    if particles is not None:
+        return
     if (grid.ratio is None) == (grid.dx is None):
         found = "neither is" if grid.dx is None else "both are"
         yield Mistake("grid", f"{found} given; give exactly one of `ratio` and `dx`.")
@@ -132,114 +131,37 @@ def _faces(grid: Grid) -> Iterator[Mistake]:
             )
 
 
-def _scheme(scheme: Scheme) -> Iterator[Mistake]:
-    for key, kinds in _ONLY_FOR.items():
-        if scheme.kind not in kinds and getattr(scheme, key) != Scheme.model_fields[key].default:
-            yield Mistake(
-                f"scheme.{key}",
-                f"this has no effect with kind = {scheme.kind!r}; it is for {' and '.join(kinds)}.",
-            )
+def coarse_fields(scheme: Scheme, initial: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the coarse fields: what is given at the beginning, or measured in boxes."""
+    return scheme.measure or MEASURED if scheme.kind == "box" else tuple(initial)
 
 
-def _sites(grid: Grid, scheme: Scheme) -> Iterator[Mistake]:
-    centred = scheme.kind == "coupled" and scheme.couple != "edgy"
-    if grid.sites and centred and any(n % 2 == 0 for n in grid.sites):
-        yield Mistake(
-            "grid.sites",
-            f"found {list(grid.sites)}; a patch needs a site at its centre, so the number must be "
-            'odd, except with scheme.couple = "edgy".',
-        )
-    if len(scheme.phases) not in (1, len(grid.domain)):
-        yield Mistake(
-            "scheme.phases",
-            f"found {len(scheme.phases)} entries, but the domain has {len(grid.domain)} axes.",
-        )
-    if scheme.couple == "staggered" and any(n % 2 for n in grid.patches):
-        yield Mistake(
-            "grid.patches",
-            f"found {list(grid.patches)}; a staggered lattice of patches needs an even number.",
-        )
-    if scheme.kind == "coupled":
-        for key in ("core", "buffer"):
-            if getattr(grid, key) is not None:
-                yield Mistake(
-                    f"grid.{key}",
-                    "this has no effect with scheme.kind = 'coupled'; it is for burst and flux.",
-                )
-
-
-def _bursts(scheme: Scheme, burst: Burst | None, time: Time) -> Iterator[Mistake]:
-    bursting = ", ".join(name for name in OPTIONS if name not in _NO_BURST)
-    if scheme.kind != "coupled":
-        if burst is None:
-            yield Mistake("burst", f"scheme.kind = {scheme.kind!r} needs this section: its length.")
-        if time.projection in _NO_BURST:
-            yield Mistake(
-                "time.projection",
-                f"found {time.projection!r}; scheme.kind = {scheme.kind!r} leaps with one of "
-                f"{bursting}.",
-            )
-    elif burst is not None and time.projection in _NO_BURST:
-        yield Mistake(
-            "burst",
-            f"this has no effect with time.projection = {time.projection!r} in a coupled scheme; "
-            f"it is for {bursting}.",
-        )
-
-
-def _burst(burst: Burst | None) -> Iterator[Mistake]:
-    if burst is not None and burst.heal is not None and burst.heal >= burst.length:
-        yield Mistake(
-            "burst.heal", f"found {burst.heal}; it must be shorter than the burst, {burst.length}."
-        )
-    if burst is not None and burst.dt is not None and burst.dt > burst.length:
-        yield Mistake(
-            "burst.dt", f"found {burst.dt}; it must not exceed the burst, {burst.length}."
-        )
-
-
-def _time(time: Time) -> Iterator[Mistake]:
-    if time.end <= time.start:
-        yield Mistake("time.end", f"found {time.end}; it must be after the start, {time.start}.")
-    if isinstance(time.save, tuple):
-        inside = all(time.start <= t <= time.end for t in time.save)
-        if not inside or any(b <= a for a, b in zip(time.save, time.save[1:], strict=False)):
-            yield Mistake("time.save", "the times must rise and lie between `start` and `end`.")
-    read = () if time.projection == "none" else OPTIONS[time.projection]
-    needed = "step" in read and time.projection not in ("adaptive", "implicit")
-    if needed and time.step is None:
-        yield Mistake(
-            "time.step", f"projection = {time.projection!r} needs it: the time of a leap."
-        )
-    for key in ("step", "inner", "levels", "tol"):
-        if getattr(time, key) is not None and key not in read:
-            readers = ", ".join(name for name in OPTIONS if name != "none" and key in OPTIONS[name])
-            yield Mistake(
-                f"time.{key}",
-                f"this has no effect with projection = {time.projection!r}; it is for {readers}.",
-            )
-
-
-def _output(output: Output, initial: Mapping[str, Any]) -> Iterator[Mistake]:
+def _output(output: Output, scheme: Scheme, initial: Mapping[str, Any]) -> Iterator[Mistake]:
+    fields = coarse_fields(scheme, initial)
     for name in output.fields or ():
-        if name not in initial:
-            message = f"there is no field `{name}`. {suggestion(name, initial)}"
+        if name not in fields:
+            message = f"there is no field `{name}`. {suggestion(name, fields)}"
             yield Mistake("output.fields", message)
-    if output.every != 1 and not output.patches:
-        yield Mistake("output.every", "this has no effect without patches = true.")
+    if output.every != 1 and not output.patches and not output.particles:
+        yield Mistake(
+            "output.every", "this has no effect without patches = true or particles = true."
+        )
 
 
-def _compare(compare: Compare | None, initial: Mapping[str, Any]) -> Iterator[Mistake]:
+def _compare(
+    compare: Compare | None, scheme: Scheme, initial: Mapping[str, Any]
+) -> Iterator[Mistake]:
     if compare is None:
         return
+    fields = coarse_fields(scheme, initial)
     if (compare.exact is None) != compare.full_domain:
         found = "both are" if compare.full_domain else "neither is"
         yield Mistake("compare", f"{found} given; give one of `exact` and `full_domain = true`.")
     if isinstance(compare.exact, dict):
-        for name in compare.exact.keys() - initial.keys():
-            message = f"there is no field `{name}`. {suggestion(name, initial)}"
+        for name in sorted(compare.exact.keys() - set(fields)):
+            message = f"there is no field `{name}`. {suggestion(name, fields)}"
             yield Mistake(f"compare.exact.{name}", message)
-    elif isinstance(compare.exact, str | float) and len(initial) > 1:
+    elif isinstance(compare.exact, str | float) and len(fields) > 1:
         yield Mistake("compare.exact", "with more than one field, give { field = formula, ... }.")
 
 
@@ -277,15 +199,17 @@ def _cells(grid: Grid, coefficients: Mapping[str, Any]) -> Iterator[Mistake]:
 
 def _formulas(
     grid: Grid,
-    model: Model,
+    model: Model | None,
+    particles: Particles | None,
     constants: Mapping[str, float],
     members: Mapping[str, Any],
     coefficients: Mapping[str, Any],
     initial: Mapping[str, Any],
     compare: Compare | None,
 ) -> Iterator[Mistake]:
-    fixed = formula_variables(len(grid.domain), model, constants, members, timed=False)
-    timed = formula_variables(len(grid.domain), model, constants, members, timed=True)
+    known = (*model_parameters(model, particles), *constants, *members)
+    fixed = formula_variables(len(grid.domain), known, timed=False)
+    timed = formula_variables(len(grid.domain), known, timed=True)
     for name, form in coefficients.items():
         if isinstance(form, ExpressionCoefficient):
             yield from _formula(f"coefficients.{name}.expr", form.expr, fixed)
@@ -303,9 +227,8 @@ def _formulas(
         for name, formula in exact.items():
             yield from _formula(f"compare.exact.{name}", formula, timed)
     elif isinstance(exact, NamedSolution):
-        numbers = (*model.params, *constants, *members)
         for name, number in exact.params.items():
-            yield from _formula(f"compare.exact.params.{name}", number, numbers)
+            yield from _formula(f"compare.exact.params.{name}", number, known)
     else:
         yield from _formula("compare.exact", exact, timed)
 
@@ -326,30 +249,25 @@ def _conditions(grid: Grid) -> Iterator[FaceCondition]:
                 yield from face.fields.values()
 
 
-def formula_variables(
-    ndim: int,
-    model: Model,
-    constants: Mapping[str, float],
-    members: Mapping[str, Any],
-    *,
-    timed: bool,
-) -> tuple[str, ...]:
-    """Names that a formula of a case may use: coordinates, time, parameters and constants."""
-    names = [*AXES[:ndim], *(["t"] if timed else []), *model.params, *constants, *members]
-    return tuple(dict.fromkeys(names))
+def formula_variables(ndim: int, known: Collection[str], *, timed: bool) -> tuple[str, ...]:
+    """Names that a formula of a case may use: coordinates, time, parameters and constants.
+
+    Args:
+        ndim: number of space dimensions.
+        known: names of parameters, constants and swept values.
+        timed: whether it may depend on t.
+    """
+    return tuple(dict.fromkeys([*AXES[:ndim], *(["t"] if timed else []), *known]))
 
 
 _CHECKS = (
+    *PARTICLE_CHECKS,
     _model,
     _names,
     _axes,
     _spacing,
     _faces,
-    _sites,
-    _scheme,
-    _burst,
-    _bursts,
-    _time,
+    *SCHEME_CHECKS,
     _output,
     _compare,
     _files,

@@ -11,7 +11,7 @@ import operator
 import string
 import warnings
 from collections.abc import Callable, Collection, Mapping
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,14 +23,14 @@ MAX_DEPTH = 100
 _AROUND = 60
 
 _Array = NDArray[np.float64] | np.float64
-_Operation = Callable[..., _Array]
+Operation = Callable[..., Any]
 _Node = np.float64 | Callable[[Mapping[str, NDArray[np.float64]]], _Array]
 
 _LETTERS = frozenset(string.ascii_letters + string.digits + "_.,+-*/()<>=! ")
 _HINTS = {"^": "A power is written `**`.", "&": "Write `and`.", "|": "Write `or`."}
 
 
-def _truth(compare: Callable) -> _Operation:
+def _truth(compare: Callable) -> Operation:
     """A comparison whose result is a number, 1 or 0."""
     return lambda *operands: compare(*operands) * np.float64(1)
 
@@ -46,7 +46,7 @@ def _erf(x):
 
 
 CONSTANTS: Mapping[str, float] = {"pi": np.pi, "e": np.e}
-FUNCTIONS: Mapping[str, tuple[int, _Operation]] = {
+FUNCTIONS: Mapping[str, tuple[int, Operation]] = {
     "abs": (1, np.abs),
     "cos": (1, np.cos),
     "cosh": (1, np.cosh),
@@ -63,7 +63,7 @@ FUNCTIONS: Mapping[str, tuple[int, _Operation]] = {
     "tanh": (1, np.tanh),
     "where": (3, _where),
 }
-_OPERATORS: Mapping[type[ast.AST], _Operation] = {
+_OPERATORS: Mapping[type[ast.AST], Operation] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -104,9 +104,7 @@ class Expression:
         """
         self.text = " ".join(text.split())
         self.variables = tuple(variables)
-        parser = _Parser(self.text, self.variables)
-        self._root = parser.parse()
-        self.names = tuple(sorted(parser.names))
+        self._root, self.names = parse(self.text, self.variables, FUNCTIONS, _OPERATORS)
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -136,12 +134,45 @@ class Expression:
         return np.array(np.broadcast_to(result, shape), dtype=np.float64)
 
 
+def parse(
+    text: str,
+    variables: tuple[str, ...],
+    functions: Mapping[str, tuple[int, Operation]],
+    operators: Mapping[type[ast.AST], Operation],
+) -> tuple[_Node, tuple[str, ...]]:
+    """Turn a formula into nested functions.
+
+    Args:
+        text: the formula.
+        variables: names that it may use besides functions and constants.
+        functions: number of arguments and operation of every function that it may call.
+        operators: operation of every operator that it may use.
+
+    Returns:
+        A number or a function of the values of the variables, and the variables that it uses.
+
+    Raises:
+        CaseError: if it is not such a formula; the message shows the place.
+    """
+    parser = _Parser(text, variables, functions, operators)
+    root = parser.parse()
+    return root, tuple(sorted(parser.names))
+
+
 class _Parser:
     """One pass over the syntax tree of a formula: refuse it, or turn it into nested functions."""
 
-    def __init__(self, text: str, variables: tuple[str, ...]):
+    def __init__(
+        self,
+        text: str,
+        variables: tuple[str, ...],
+        functions: Mapping[str, tuple[int, Operation]],
+        operators: Mapping[type[ast.AST], Operation],
+    ):
         self.text = text
         self.variables = variables
+        self.functions = functions
+        self.operators = operators
         self.names: set[str] = set()
 
     def parse(self) -> _Node:
@@ -207,19 +238,19 @@ class _Parser:
             return lambda values: values[name]
         if name in CONSTANTS:
             return np.float64(CONSTANTS[name])
-        if name in FUNCTIONS:
+        if name in self.functions:
             self.refuse_node(node, f"`{name}` is a function: write `{name}(...)`")
-        known = [*self.variables, *CONSTANTS, *FUNCTIONS]
+        known = [*self.variables, *CONSTANTS, *self.functions]
         self.refuse_node(node, f"unknown name `{name}`. {suggestion(name, known)}")
 
     def call(self, node: ast.expr, name: str, operands: list[ast.expr], depth: int) -> _Node:
         if name in self.variables or name in CONSTANTS:
             message = f"`{name}` is not a function; a product is written `{name}*(...)`"
             self.refuse_node(node, message)
-        if name not in FUNCTIONS:
-            message = f"unknown function `{name}`. {suggestion(name, FUNCTIONS)}"
+        if name not in self.functions:
+            message = f"unknown function `{name}`. {suggestion(name, self.functions)}"
             self.refuse(message, node.col_offset, node.col_offset + len(name))
-        arity, operation = FUNCTIONS[name]
+        arity, operation = self.functions[name]
         if len(operands) != arity:
             self.refuse_node(node, f"`{name}` takes {arity} argument(s), but has {len(operands)}")
         return self.combine(node, operation, [self.build(one, depth + 1) for one in operands])
@@ -246,12 +277,12 @@ class _Parser:
             result = self.combine(node, operator.mul, [result, test])
         return result
 
-    def operation(self, node: ast.expr, op: ast.AST) -> _Operation:
-        if type(op) not in _OPERATORS:
+    def operation(self, node: ast.expr, op: ast.AST) -> Operation:
+        if type(op) not in self.operators:
             self.refuse_node(node, "this operator is not allowed; use + - * / ** and comparisons")
-        return _OPERATORS[type(op)]
+        return self.operators[type(op)]
 
-    def combine(self, node: ast.expr, operation: _Operation, operands: list[_Node]) -> _Node:
+    def combine(self, node: ast.expr, operation: Operation, operands: list[_Node]) -> _Node:
         """Apply an operation now if all operands are numbers, otherwise when values are known."""
         if not any(callable(one) for one in operands):
             with np.errstate(all="ignore"):

@@ -28,7 +28,7 @@ PER_AXIS = frozenset(
 
 
 class Model(Section):
-    """`[model]`: the micro-simulator inside the patches. Exactly one of `name` and `rule`.
+    """`[model]`: a rule on lattices inside the patches. Exactly one of `name` and `rule`.
 
     Attributes:
         name: a rule of the library.
@@ -58,9 +58,12 @@ Positions = Annotated[
 class Grid(Section):
     """`[grid]`: the domain and the patches in it. A single value stands for all axes.
 
+    Patches of particles are `core` + 2 `buffer` wide and have no sites: all keys below `domain`,
+    `patches`, `boundary`, `core` and `buffer` are for lattices.
+
     Attributes:
         domain: [lo, hi] per axis, one to three of them.
-        patches: patches (`flux`: cells) per axis.
+        patches: patches (`flux` and particles: cells) per axis.
         sites: lattice sites per patch and axis, edges included; may be left out when `core`,
             `buffer` and `dx` are given.
         ratio: distance of interpolation over distance of patches. Exactly one of `ratio` and `dx`.
@@ -110,29 +113,66 @@ class Scheme(Section):
     """`[scheme]`: how patches speak to each other across the space between them.
 
     Attributes:
-        kind: `coupled` before every micro-step, independent `burst`s, or `flux` across cell faces.
+        kind: `coupled` before every micro-step, independent `burst`s, or `flux` across cell faces;
+            of particles also a periodic `box` per cell, each on its own, or `box_flux` across cell
+            faces, measured in such boxes. `coupled` when absent, and `flux` with particles.
         order: order of accuracy of the interpolation between patches.
         couple: from the patch `centre`, from the opposite next-to-edge sites (`edgy`), or from the
             other field of a `staggered` lattice. Coupled scheme only.
         every: micro-steps between couplings. Coupled scheme only.
         phases: members of an ensemble of shifted microstructures, per axis or once for all.
             Coupled scheme only.
-        edge: what is prescribed at the edges during a burst. Burst scheme only, as all below.
-        edge_rate: whether edges move linearly in time during a burst.
-        lift: how micro-states are made from coarse values: as a `polynomial` of degree `order`, or
-            as the last healed state corrected to the coarse values (`projection`).
-        method: micro-`steps`, or the exact `propagator` of a linear rule.
+        edge: what is prescribed at the edges during a burst: `dirichlet` values (when absent) or
+            `neumann` slopes of lattices; `open` ends, `reflecting` walls or a `reservoir` of
+            particles, where absent `open` ends for those that do not interact, else walls.
+        edge_rate: whether edges move linearly in time during a burst. Burst scheme only.
+        lift: how micro-states are made from coarse values. Lattices: as a `polynomial` of degree
+            `order` (when absent), or as the last healed state corrected to the coarse values
+            (`projection`). Particles: evenly spread, `low_noise` (when absent); drawn one by one,
+            `stochastic`; or `weighted` to the exact coarse values.
+        method: micro-`steps`, or the exact `propagator` of a linear rule. Burst scheme only.
+        refill: time between two looks at a `reservoir`; a twentieth of the burst when absent.
+        number: whether the number of particles in a patch is `rounded` or a `poisson` variable;
+            chosen by `lift` when absent.
+        weight: what one simulated particle stands for.
+        common: whether the same random numbers drive a second burst without slope, which is
+            subtracted.
+        tolerance: relative standard error of slopes beyond which replicas of a burst are added.
+        max_replicas: replicas of a burst beyond which noise is accepted.
+        diffusivity: largest one, for the check that buffers protect the core.
+        kernel: weight over the core of a patch of particles in the `burst` scheme.
+        measure: what is reported of boxes, such as "pressure".
+        boxes: boxes of the same state that are averaged.
+        settle: model time that a box is given to settle before anything is measured.
+        strength: gradient at which boxes are driven, from which their flux is scaled back; that of
+            the coarse field when absent.
+        capacity: heat capacity per particle, of boxes that conduct heat.
     """
 
-    kind: Literal["coupled", "burst", "flux"] = "coupled"
+    kind: Literal["coupled", "burst", "flux", "box", "box_flux"] = "coupled"
     order: Literal[2, 4, 6, 8, "spectral"] = 4
     couple: Literal["centre", "edgy", "staggered"] = "centre"
     every: Count = 1
     phases: Annotated[tuple[Count, ...], BeforeValidator(_listed)] = (1,)
-    edge: Literal["dirichlet", "neumann"] = "dirichlet"
+    edge: Literal["dirichlet", "neumann", "open", "reflecting", "reservoir"] | None = None
     edge_rate: Flag = False
-    lift: Literal["polynomial", "projection"] = "polynomial"
+    lift: Literal["polynomial", "projection", "low_noise", "stochastic", "weighted"] | None = None
     method: Literal["steps", "propagator"] = "steps"
+    refill: Positive | None = None
+    number: Literal["rounded", "poisson"] | None = None
+    weight: Positive = 1.0
+    common: Flag = False
+    tolerance: Positive | None = None
+    max_replicas: Count | None = None
+    diffusivity: Positive | None = None
+    kernel: Literal["box", "cos2"] | None = None
+    measure: Annotated[tuple[Text, ...], BeforeValidator(_listed), Field(min_length=1)] | None = (
+        None
+    )
+    boxes: Count = 1
+    settle: NotNegative | None = None
+    strength: Positive | None = None
+    capacity: Positive | None = None
 
 
 class Burst(Section):
@@ -201,12 +241,14 @@ class Output(Section):
     Attributes:
         fields: names of the fields; all when absent.
         patches: whether the micro-fields inside the patches are kept as well.
-        every: the micro-fields are kept at every so-many-th saved time.
+        every: the micro-fields, or the particles, are kept at every so-many-th saved time.
+        particles: whether the particles inside the patches are kept, in `particles.nc`.
     """
 
     fields: tuple[Text, ...] | None = None
     patches: Flag = False
     every: Count = 1
+    particles: Flag = False
 
 
 class Checkpoint(Section):
@@ -228,11 +270,13 @@ class Run(Section):
         backend: "auto" takes the fastest that works here.
         dtype: precision inside the patches.
         seed: seed of all random numbers.
+        replicas: independent repetitions of every member, from which standard errors follow.
     """
 
     backend: Literal["auto", "numpy", "numba", "cuda"] = "auto"
     dtype: Literal["float64", "float32"] = "float64"
     seed: Seed = 1
+    replicas: Count = 1
 
 
 def _parameter(value: Any) -> float | str | tuple:

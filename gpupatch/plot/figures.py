@@ -11,6 +11,7 @@ from gpupatch.errors import InputError
 from gpupatch.plot.geometry import axes_of, field_names
 from gpupatch.plot.lines import line_figure
 from gpupatch.plot.maps import map_figure
+from gpupatch.plot.replicas import mean_of_replicas
 from gpupatch.plot.style import styled
 
 
@@ -21,7 +22,8 @@ def plot_dataset(ds: xr.Dataset) -> Figure:
     One: lines at several times and a space-time diagram. Two: maps at the first, middle and last
     time, and the error where the exact solution is known. Three: slices through the middle at the
     last time. Every field has its row, patches are marked, and the micro field is drawn inside
-    them where the dataset has it. Several members are drawn side by side, at the last time.
+    them where the dataset has it. Several members are drawn side by side, at the last time;
+    replicas are averaged, and bands show the standard errors.
 
     Args:
         ds: result of a run, as in `solution.nc`.
@@ -33,6 +35,7 @@ def plot_dataset(ds: xr.Dataset) -> Figure:
         InputError: when the dataset has no field over time and space.
     """
     field_names(ds)
+    ds = mean_of_replicas(ds)
     return line_figure(ds) if len(axes_of(ds)) == 1 else map_figure(ds)
 
 

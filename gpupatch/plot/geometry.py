@@ -5,7 +5,7 @@ import xarray as xr
 
 from gpupatch.errors import InputError
 
-_SUFFIXES = ("_micro", "_exact")
+_SUFFIXES = ("_micro", "_exact", "_error")
 
 
 def field_names(ds: xr.Dataset) -> list[str]:

@@ -162,6 +162,10 @@ def _draw_curves(ax: Axes, ds: xr.Dataset, field: str, curves: list[Curve]) -> N
             ax.add_collection(
                 LineCollection(list(segments), colors=[color], linewidths=2.2, capstyle="round")
             )
+        if f"{field}_error" in ds:
+            error = ds[f"{field}_error"].isel(where).values
+            band = (coarse.values - 2 * error, coarse.values + 2 * error)
+            ax.fill_between(ds["x"].values, *band, color=color, alpha=0.22, linewidth=0, zorder=1)
         if f"{field}_exact" in ds:
             exact = ds[f"{field}_exact"].isel(where)
             ax.plot(
@@ -199,6 +203,8 @@ def _add_legend(figure: Figure, ds: xr.Dataset, fields: list[str], curves: list[
         others.append(Line2D([], [], color=MUTED, linewidth=0.8, label="coarse values"))
     if any(f"{field}_exact" in ds for field in fields):
         others.append(Line2D([], [], color=INK, linewidth=0.8, linestyle=_DASHES, label="exact"))
+    if any(f"{field}_error" in ds for field in fields):
+        others.append(Patch(facecolor=MUTED, alpha=0.3, label="\N{PLUS-MINUS SIGN} 2 std. errors"))
     if patch_boxes(ds, ["x"]) is not None:
         others.append(Patch(facecolor=SHADE, label="patches"))
     rows = _rows([named, others], figure.get_figwidth())

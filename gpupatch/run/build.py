@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,8 @@ import numpy as np
 from gpupatch import solutions
 from gpupatch.arrays import Backend, Macro
 from gpupatch.burst import Burst
-from gpupatch.errors import CaseError, GpupatchError, InputError
-from gpupatch.files.case import Case, NamedSolution, RuleFile
-from gpupatch.files.faces import FaceCondition, Faces
+from gpupatch.errors import CaseError, InputError
+from gpupatch.files.case import Case, NamedSolution
 from gpupatch.files.forms import (
     CellCoefficient,
     ExpressionCoefficient,
@@ -23,11 +22,14 @@ from gpupatch.files.forms import (
     RandomCoefficient,
     RandomInitial,
 )
-from gpupatch.grid import Face, PatchGrid
+from gpupatch.grid import PatchGrid
 from gpupatch.micro import lattice
 from gpupatch.micro.coefficients import Cell, Lognormal, Profile
 from gpupatch.micro.rule import Rule
 from gpupatch.projection import Projection
+from gpupatch.run.build_particles import build_particles
+from gpupatch.run.code import names_in
+from gpupatch.run.formulas import make_faces, of_position
 from gpupatch.run.initial import random_field, read_array, stored_field
 from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme, Problem, Scheme
 
@@ -68,6 +70,9 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
             "`checkpoint`: this version of gpupatch writes no checkpoints. Leave the section out; "
             "what was saved before a run ends is always readable."
         )
+    if case.particles is not None:
+        scheme, initial = build_particles(case, backend, trust)
+        return _with_exact(case, scheme, initial)
     rule = make_rule(case, trust)
     grid = make_grid(case)
     coefficients = {
@@ -81,10 +86,11 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
         parameters={
             name: number
             for name, number in case.numbers().items()
-            if name in case.model.params or name in read
+            if name in case.parameters or name in read
         },
         coefficients=coefficients,
         members=case.members,
+        replicas=case.run.replicas,
         dtype=case.run.dtype,
         seed=case.run.seed,
     )
@@ -94,13 +100,18 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
             name: make_initial(case, grid, name, given, trust, values)
             for name, given in case.initial.items()
         }
-        for values in case.member_values
+        for values in problem.member_values
     ]
     stray = sorted(set(case.initial) - set(rule.fields))
     if stray:
         raise CaseError(
             f"`initial.{stray[0]}`: rule `{rule.name}` has the fields {', '.join(rule.fields)}."
         )
+    return _with_exact(case, scheme, initial)
+
+
+def _with_exact(case: Case, scheme: Scheme, initial: list[dict[str, Any]]) -> Parts:
+    """The parts with the leaps and the exact solution, which is tried at the end of the run."""
     exact = None if case.exact is None else functools.partial(exact_values, case, scheme)
     if exact is not None:
         exact(case.time.end)
@@ -130,31 +141,16 @@ def make_rule(case: Case, trust: bool) -> Rule:
     Raises:
         InputError: if there is no such rule, or the file may not be run.
     """
-    if case.model.name is not None:
+    if case.model is not None and case.model.name is not None:
         return lattice.get(case.model.name, case.ndim)
-    file = case.rule_file(trust=trust)
-    rule = _names_in(file).get(file.function)
+    file = case.rule_file(case.code["model.rule"], trust=trust)
+    rule = names_in(file, "model.rule").get(file.function)
     if not isinstance(rule, Rule):
         raise CaseError(
             f"`model.rule`: `{file.path}` defines no rule `{file.function}`. Decorate a function "
             "of that name with `@gp.rule`."
         )
     return rule
-
-
-def _names_in(file: RuleFile) -> dict[str, Any]:
-    """What the code of a trusted rule file defines."""
-    names: dict[str, Any] = {"__name__": file.path.stem, "__file__": str(file.path)}
-    try:
-        exec(compile(file.source, str(file.path), "exec"), names)
-    except GpupatchError:
-        raise
-    except Exception as error:
-        raise CaseError(
-            f"`model.rule`: `{file.path}` cannot be run, because of a {type(error).__name__}: "
-            f"{error}. `-v` shows where."
-        ) from error
-    return names
 
 
 def make_grid(case: Case) -> PatchGrid:
@@ -180,26 +176,6 @@ def make_grid(case: Case) -> PatchGrid:
     )
 
 
-def make_faces(case: Case, faces: Faces) -> tuple[Face, Face]:
-    """Conditions at both ends of an axis."""
-
-    def face(condition: FaceCondition) -> Face:
-        a, b, c = condition.robin_form
-        value: Any = c
-        if isinstance(c, str):
-            swept = sorted(set(case.formula(c).names) & set(case.members))
-            if swept:
-                raise CaseError(
-                    f"`grid.boundary`: `{c}` depends on `{swept[0]}`, which `members` sweeps, but "
-                    "all members share their boundary values. Run one case per value."
-                )
-            value = _of_position(case, c)
-        others = {name: face(other) for name, other in condition.fields.items()}
-        return Face(float(a), float(b), value, others)
-
-    return face(faces.lo), face(faces.hi)
-
-
 def make_coefficient(case: Case, given, trust: bool):
     """The medium that one entry of `[coefficients]` describes."""
     if isinstance(given, ExpressionCoefficient):
@@ -222,9 +198,9 @@ def make_initial(case: Case, grid: PatchGrid, name: str, given, trust: bool, mem
         return stored_field(grid, read_array(case, given.file, trust), f"initial.{name}")
     if isinstance(given, RandomInitial):
         seed = case.run.seed if given.seed is None else given.seed
-        mean = _of_position(case, given.mean, member, case.time.start)
+        mean = of_position(case, given.mean, member, case.time.start)
         return random_field(grid, given, mean, seed + sum(map(ord, name)))
-    return _of_position(case, given, member, case.time.start)
+    return of_position(case, given, member, case.time.start)
 
 
 def make_scheme(case: Case, problem: Problem, backend: Backend) -> Scheme:
@@ -266,9 +242,9 @@ def make_scheme(case: Case, problem: Problem, backend: Backend) -> Scheme:
         burst,
         order=scheme.order,
         micro=micro,
-        edge=scheme.edge,
+        edge=scheme.edge or "dirichlet",
         edge_rate=scheme.edge_rate,
-        lift=scheme.lift,
+        lift=scheme.lift or "polynomial",
         method=scheme.method,
     )
 
@@ -295,13 +271,13 @@ def exact_values(case: Case, scheme: Scheme, t: float) -> Macro:
         [member, field, *patch axes].
     """
     rows = []
-    for member, values in enumerate(case.member_values):
+    for member, values in enumerate(scheme.member_values):
         functions = exact_functions(case, scheme.names, values)
         rows.append(scheme.exact(functions, t)[member])
     return np.stack(rows)
 
 
-def exact_functions(case: Case, fields, member) -> dict[str, Callable]:
+def exact_functions(case: Case, fields, member: Mapping[str, float]) -> dict[str, Callable]:
     """The exact solution of one member as functions of (x, [y, [z,]] t)."""
     given = case.exact
     if not isinstance(given, NamedSolution):
@@ -310,30 +286,22 @@ def exact_functions(case: Case, fields, member) -> dict[str, Callable]:
         missing = sorted(set(fields) - set(given))
         if missing:
             raise CaseError(f"`compare.exact`: no solution is given for field `{missing[0]}`.")
-        return {name: _of_position(case, text, member) for name, text in given.items()}
+        return {name: of_position(case, text, member) for name, text in given.items()}
     solution = solutions.get(given.solution)
     numbers = {k: v for k, v in case.numbers(member).items() if k in solution.parameters}
     parameters = solution.complete({**numbers, **case.solution_parameters(member)})
-    lacking = sorted(set(fields) - set(solution.fields))
+    if len(fields) == len(solution.fields) == 1:
+        names = {fields[0]: solution.fields[0]}
+    else:
+        names = {name: name for name in fields}
+    lacking = sorted(set(names.values()) - set(solution.fields))
     if lacking:
         raise InputError(
             f"`compare.exact`: solution `{given.solution}` gives {', '.join(solution.fields)}, but "
-            f"the rule also has the field `{lacking[0]}`."
+            f"the case also has the field `{lacking[0]}`."
         )
 
     def one(name):
         return lambda *xt: solution.evaluate(xt[:-1], float(xt[-1]), **parameters)[name]
 
-    return {name: one(name) for name in fields}
-
-
-def _of_position(case: Case, text, member=None, t: float | None = None) -> Callable:
-    """A formula of the case as a function of (x, [y, [z,]] t), or of position alone at fixed t."""
-    formula, axes, numbers = case.formula(text), case.axes, case.numbers(member)
-
-    def at(*xt):
-        values = dict(zip((*axes, "t"), xt if t is None else (*xt, t), strict=True))
-        known = {**numbers, **values}
-        return formula(**{name: known[name] for name in formula.names})
-
-    return at
+    return {name: one(source) for name, source in names.items()}

@@ -212,8 +212,11 @@ def about_run(case: Case, backend: str, reason: str, trust: bool) -> dict[str, A
         "backend": backend,
         "backend_reason": reason,
     }
-    if case.model.rule is not None:
-        about["rule_sha256"] = case.rule_file(trust=trust).sha256
+    digests = {
+        path: case.rule_file(reference, trust=trust).sha256 for path, reference in case.code.items()
+    }
+    if digests:
+        about["code_sha256"] = digests
     return about
 
 
@@ -235,16 +238,32 @@ def outcome(solution: Solution, directory: Path) -> str:
     files = f"results in {directory}: {SOLUTION}, {REPORT}, {PLOT}"
     if solution.status == NON_FINITE:
         return f"stopped at t = {solution.times[-1]:g}, the last good state\n{files}"
-    lines = []
-    if "error" in report:
-        told = ", ".join(f"{name} {value:.3g}" for name, value in report["error"].items())
-        lines.append(
-            f"error at t = {solution.times[-1]:g} (largest, {report['functional']}): {told}"
-        )
-    lines.append(
-        f"{report['cell_updates']:.3g} cell updates in {report['wall_seconds']:.3g} s; the full "
-        f"lattice would need {report['gain']:.3g} times as many"
-    )
+    lines = [*_accuracy(solution), _work(report)]
     if solution.status != FINISHED:
         lines.append(f"{solution.status} at t = {solution.times[-1]:g}; results up to there")
     return "\n".join([*lines, files])
+
+
+def _accuracy(solution: Solution) -> list[str]:
+    """How far the result is from the exact solution, or how sure it is without one."""
+    report, t = solution.report, solution.times[-1]
+    bars, ratios = report.get("standard_error", {}), report.get("error_in_standard_errors", {})
+    mean = f"mean of {report['replicas']} replicas, " if "replicas" in report else ""
+    if "error" in report:
+        told = (
+            f"{name} {value:.3g}" + (f" ({ratios[name]:.2g} standard errors)" if ratios else "")
+            for name, value in report["error"].items()
+        )
+        where = f"largest, {mean}{report['functional']}"
+        return [f"error at t = {t:g} ({where}): {', '.join(told)}"]
+    told = ", ".join(f"{name} {value:.3g}" for name, value in bars.items())
+    return [f"standard error at t = {t:g} ({mean}{report['functional']}): {told}"] if bars else []
+
+
+def _work(report: dict[str, Any]) -> str:
+    """What was simulated, and what all of the domain would have taken."""
+    unit = "particle steps" if "particle_steps" in report else "cell updates"
+    done = f"{report[unit.replace(' ', '_')]:.3g} {unit} in {report['wall_seconds']:.3g} s"
+    whole = "domain" if "particle_steps" in report else "lattice"
+    gain = report.get("gain")
+    return done if gain is None else f"{done}; the full {whole} would need {gain:.3g} times as many"

@@ -1,6 +1,7 @@
 """Case files: what they mean, and how every mistake in them is told."""
 
 import re
+from types import NoneType
 from typing import get_args
 
 import numpy as np
@@ -22,9 +23,18 @@ from gpupatch.files.forms import (
     RandomCoefficient,
     RandomInitial,
 )
+from gpupatch.files.particles import NeighboursForm, PairForm, Particles
 from gpupatch.files.schema import Burst, NamedSolution, Scheme, Time
 from gpupatch.files.toml import dump_toml, read_toml, set_entry
+from gpupatch.lifting import particles
+from gpupatch.particles import lattice_gas
+from gpupatch.particles.dynamics import DYNAMICS
+from gpupatch.particles.interaction import MIXINGS
+from gpupatch.particles.model import SEARCHES
+from gpupatch.particles.observe import KERNELS
+from gpupatch.particles.potential import TRUNCATIONS
 from gpupatch.projection import OPTIONS
+from gpupatch.scheme import sampling
 from gpupatch.scheme.burst import LIFTS, METHODS
 
 HEAT = """
@@ -386,13 +396,12 @@ def test_a_rule_file_needs_trust_and_is_pinned_by_its_digest(tmp_path):
     rule = table("model.name=", "model.rule=rules.py:burgers")
     case = parse_case(rule, "mine", tmp_path)
     with pytest.raises(CaseError, match="--trust"):
-        case.rule_file()
-    found = case.rule_file(trust=True)
+        case.rule_file(case.code["model.rule"])
+    found = case.rule_file(case.code["model.rule"], trust=True)
     assert (found.path, found.function) == (tmp_path / "rules.py", "burgers")
     assert found.source == b"x = 1\n"
     assert found.sha256 == "9e26bf369911c45c243c684147b23fc9e1dcfcf257d299a1c632016a6fcd33f4"
-    with pytest.raises(CaseError, match="has no `model"):
-        heat().rule_file(trust=True)
+    assert heat().code == {}
 
 
 SCALARS = st.one_of(st.text(), st.booleans(), st.integers(), st.floats(allow_nan=False))
@@ -473,10 +482,26 @@ def test_a_faulty_set_is_refused(assignment, told):
         (Time, "projection", tuple(OPTIONS)),
         (Burst, "slope", ESTIMATORS),
         (Scheme, "couple", KINDS),
-        (Scheme, "edge", EDGES),
-        (Scheme, "lift", LIFTS),
+        (Scheme, "edge", (*EDGES, *sampling.EDGES)),
+        (Scheme, "lift", (*LIFTS, *particles.METHODS)),
         (Scheme, "method", METHODS),
+        (Scheme, "number", particles.NUMBERS),
+        (Scheme, "kernel", KERNELS),
+        (Particles, "dynamics", (*DYNAMICS, *lattice_gas.KINDS)),
+        (PairForm, "truncation", TRUNCATIONS),
+        (PairForm, "mixing", MIXINGS),
+        (NeighboursForm, "search", SEARCHES),
     ],
 )
 def test_a_choice_lists_what_the_parts_offer(section, key, offered):
-    assert set(get_args(section.model_fields[key].annotation)) == set(offered)
+    assert choices(section.model_fields[key].annotation) == set(offered)
+
+
+def choices(annotation) -> set[str]:
+    """Words of a literal, or of the literal in a union with None."""
+    return {
+        word
+        for one in get_args(annotation)
+        for word in (get_args(one) or [one])
+        if word is not NoneType
+    }
