@@ -182,6 +182,32 @@ def limited(profile: NDArray[np.float64], width: float) -> NDArray[np.float64]:
     return kept
 
 
+def cumulated(
+    profile: NDArray[np.float64], width: float, x: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Shares of the density that lie below places.
+
+    Args:
+        profile: coefficients of the density, [patch, 3].
+        width: of the patch.
+        x: places from its centre, [patch, particle].
+
+    Returns:
+        Between 0 and 1, same shape as `x`; uniform where a patch is empty.
+    """
+    c0, c1, c2 = _normalised(profile, width)
+    h = width / 2
+    return (c0 * (x + h) + c1 * (x**2 - h**2) / 2 + c2 * (x**3 + h**3) / 3) / width
+
+
+def _normalised(profile: NDArray[np.float64], width: float) -> list[NDArray[np.float64]]:
+    """Coefficients, each [patch, 1], of densities with mean 1; of empty patches, of 1."""
+    mean = profile_mean(profile, width)
+    c = np.where(mean > 0, (profile / np.where(mean > 0, mean, 1.0)[:, None]).T, 0.0)
+    c[0] = np.where(mean > 0, c[0], 1.0)
+    return [one[:, None] for one in c]
+
+
 def inverse_cumulated(
     profile: NDArray[np.float64], width: float, ranks: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -195,20 +221,18 @@ def inverse_cumulated(
     Returns:
         x between -width/2 and width/2, same shape as `ranks`.
     """
-    mean = profile_mean(profile, width)
-    c = (profile / np.where(mean > 0, mean, 1.0)[:, None]).T[:, :, None]
-    c0 = np.where(mean > 0, c[0].T, 1.0).T
+    c0, c1, c2 = _normalised(profile, width)
     half = width / 2
-    wanted = ranks * width - c0 * half + c[1] * half**2 / 2 - c[2] * half**3 / 3
-    x = 2 * wanted / (c0 + np.sqrt(np.maximum(c0**2 + 2 * c[1] * wanted, 0.0)) + 1e-300)
+    wanted = ranks * width - c0 * half + c1 * half**2 / 2 - c2 * half**3 / 3
+    x = 2 * wanted / (c0 + np.sqrt(np.maximum(c0**2 + 2 * c1 * wanted, 0.0)) + 1e-300)
     x = np.clip(x, -half, half)
-    if not c[2].any():
+    if not c2.any():
         return x
     low, high = np.full(x.shape, -half), np.full(x.shape, half)
     for _ in range(_BISECTIONS):
-        excess = x * (c0 + x * (c[1] / 2 + x * c[2] / 3)) - wanted
+        excess = x * (c0 + x * (c1 / 2 + x * c2 / 3)) - wanted
         low, high = np.where(excess < 0, x, low), np.where(excess > 0, x, high)
-        density = c0 + x * (c[1] + x * c[2])
+        density = c0 + x * (c1 + x * c2)
         moved = x - excess / np.where(density > 0, density, np.inf)
         moved = np.where((moved > low) & (moved < high), moved, (low + high) / 2)
         moved = np.where(excess == 0, x, moved)

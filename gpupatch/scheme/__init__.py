@@ -5,10 +5,10 @@ from gpupatch.scheme.coupled import CoupledScheme
 from gpupatch.scheme.flux import FluxScheme
 from gpupatch.scheme.interface import Scheme, SteppingScheme
 from gpupatch.scheme.particle_burst import ParticleBurstScheme
-from gpupatch.scheme.particle_density import Sampling
 from gpupatch.scheme.particle_flux import ParticleFluxScheme
 from gpupatch.scheme.particles import ParticleProblem, particle_grid
 from gpupatch.scheme.problem import Problem
+from gpupatch.scheme.sampling import Sampling
 
 __all__ = [
     "BurstScheme",

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Backend, Macro, ParticleKernels
+from gpupatch.arrays import Backend, GasKernels, Macro, ParticleKernels
 from gpupatch.burst import Burst
 from gpupatch.errors import SchemeError
 from gpupatch.lifting import core_lifting, reconstruct
 from gpupatch.lifting.particles import limited
 from gpupatch.particles.observe import Core
-from gpupatch.scheme.particle_density import DensityScheme, Sampling
+from gpupatch.scheme.particle_density import DensityScheme
 from gpupatch.scheme.particles import ParticleProblem
 from gpupatch.scheme.problem import Function, call
+from gpupatch.scheme.sampling import Sampling
 
 POINTS = 16
 """Points of the Gauss quadrature over a core."""
@@ -64,12 +65,10 @@ class ParticleBurstScheme(DensityScheme):
         self.functional = f"average over the core ({kernel})"
         middle = np.array([0.0, 1.0, 0.0])
         self.reconstruction = core_lifting(problem.grid, self.names, 2, [middle])
-        self.kernels = backend.load_particles(
-            problem.micro_model(boundary=(self.sampling.edges,)), problem.dtype
-        )
+        self.kernels = self.load(("open" if self.edges == "open" else "reflecting",))
 
     @property
-    def batches(self) -> list[ParticleKernels]:
+    def batches(self) -> list[ParticleKernels | GasKernels]:
         """The passes over the patches."""
         return [self.kernels]
 

@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Backend, Macro, ParticleKernels
+from gpupatch.arrays import Backend, GasBackend, Macro
 from gpupatch.burst import Burst
 from gpupatch.errors import SchemeError, suggestion
+from gpupatch.lifting.gases import METHODS, lift_gas
 from gpupatch.lifting.particles import ParticleLifting, lift_particles, profile_mean
+from gpupatch.lifting.reservoirs import refilled
 from gpupatch.particles.dynamics import Brownian, HardRods
+from gpupatch.particles.lattice_gas import LatticeGas
 from gpupatch.particles.observe import Core, ParticlePlan
 from gpupatch.particles.state import ParticleState, make_state
 from gpupatch.scheme.particles import ParticleProblem, ParticleScheme
+from gpupatch.scheme.sampling import Sampling
 
-EDGES = ("open", "reflecting")
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How patches are filled with particles, and how much noise is accepted.
-
-    Attributes:
-        lift: "low_noise", "stochastic" or "weighted", see `ParticleLifting`.
-        number: "rounded" or "poisson" number of particles; chosen by `lift` when absent.
-        weight: what one simulated particle stands for.
-        edges: ends of the patches: "open" (particles leave) or "reflecting".
-        common: subtract a burst with the same random numbers and no slope.
-        tolerance: relative standard error that is asked of slopes, or None.
-        max_replicas: replicas of a burst beyond which noise is accepted.
-
-    Raises:
-        SchemeError: if there are no such edges, or numbers are out of range.
-    """
-
-    lift: str = "low_noise"
-    number: str | None = None
-    weight: float = 1.0
-    edges: str = "open"
-    common: bool = False
-    tolerance: float | None = None
-    max_replicas: int = 64
-
-    def __post_init__(self):
-        if self.edges not in EDGES:
-            raise SchemeError(f"there are no edges `{self.edges}`. {suggestion(self.edges, EDGES)}")
-        if self.tolerance is not None and not self.tolerance > 0:
-            raise SchemeError(f"`tolerance` is {self.tolerance}; it must be positive.")
-        if self.max_replicas < 1:
-            raise SchemeError(f"`max_replicas` is {self.max_replicas}; at least 1 is needed.")
+GAS_STEP = 0.1
+"""Micro time step of lattice gases, in units of the time between hops to one side."""
+LOOKS = 20
+"""Times that reservoirs are refilled in a burst when nothing is said."""
 
 
 class DensityScheme(ParticleScheme):
@@ -97,9 +71,16 @@ class DensityScheme(ParticleScheme):
         super().__init__(problem, backend, burst)
         self.sampling = one = sampling or Sampling()
         self.tolerance, self.max_replicas = one.tolerance, one.max_replicas
-        dynamics = problem.model.dynamics
-        rod = dynamics.length if isinstance(dynamics, HardRods) else 0.0
+        self.gas: LatticeGas | None = None
+        rod, closed = 0.0, True
+        if isinstance(problem.model, LatticeGas):
+            self.gas = problem.model
+        else:
+            dynamics = problem.model.dynamics
+            rod = dynamics.length if isinstance(dynamics, HardRods) else 0.0
+            closed = rod > 0 or problem.model.pair is not None
         self.lifting = ParticleLifting(one.lift, one.number, one.weight, rod)
+        self.edges: str = one.edges or ("reflecting" if closed else "open")
         self.slope_error: Macro | None = None
         self._stream = 0
         self._replicas: list[int] = []
@@ -108,8 +89,10 @@ class DensityScheme(ParticleScheme):
 
     @property
     def interacting(self) -> bool:
-        """Whether anything but noise moves the particles."""
+        """Whether a lift has something to heal: anything but noise moves the particles."""
         model = self.problem.model
+        if self.gas is not None:
+            return self.gas.kind == "zero_range"
         acting = (model.pair, model.bonds, model.angles, model.field)
         return any(part is not None for part in acting)
 
@@ -119,6 +102,25 @@ class DensityScheme(ParticleScheme):
         if self.burst_spec.heal is None and not self.interacting:
             return 0.0
         return self.burst_spec.healing
+
+    def load(self, boundary: tuple[str, ...]) -> Any:
+        """The passes over a batch of patches.
+
+        Args:
+            boundary: what closes each axis, see `ParticleModel`; lattice gases are closed.
+
+        Raises:
+            SchemeError: if the backend does not run lattice gases.
+        """
+        if self.gas is None:
+            model = self.problem.micro_model(boundary=boundary)
+            return self.backend.load_particles(model, self.dtype)
+        if not isinstance(self.backend, GasBackend):
+            raise SchemeError(
+                f"the backend `{self.backend_name}` does not run lattice gases. Use `numba` or "
+                "`numpy`."
+            )
+        return self.backend.load_gas(replace(self.gas, seed=self.problem.seed))
 
     def samples(self, t: float, U: Macro, first: bool) -> NDArray[np.float64]:
         """Slopes from the replicas of one burst, [replica, member, 1, *cells].
@@ -153,7 +155,7 @@ class DensityScheme(ParticleScheme):
 
     def observed(
         self,
-        kernels: ParticleKernels,
+        kernels: Any,
         profile: NDArray[np.float64],
         axis: int,
         observable: str,
@@ -186,6 +188,8 @@ class DensityScheme(ParticleScheme):
     def steps(self) -> tuple[int, int, float]:
         """Micro-steps of a burst, those among them that heal, and their length."""
         length, dt = self.burst_spec.length, self.burst_spec.dt
+        if dt is None and self.gas is not None:
+            dt = GAS_STEP / self.gas.rate
         share = self.healing / length
         if dt is not None:
             n = max(2 if share else 1, int(np.ceil(length / dt * (1 - 1e-12))))
@@ -212,11 +216,13 @@ class DensityScheme(ParticleScheme):
         """Attributes of the result: the particles, their lift, and where their patches are."""
         return super().result_facts() | {
             "lift": self.lifting.method,
-            "edges": self.sampling.edges,
+            "edges": self.edges,
         }
 
     def diffusivity_of_one(self, densest: float) -> float:
         """Diffusivity of particles that do not interact, or of rods at a density; 0 if unknown."""
+        if self.gas is not None:
+            return self.gas.rate * self.gas.spacing**2
         dynamics = self.problem.model.dynamics
         if not isinstance(dynamics, Brownian | HardRods):
             return 0.0
@@ -241,15 +247,45 @@ class DensityScheme(ParticleScheme):
     def _run(
         self, kernels, profile, axis: int, observable: str, core: Core, first: bool, excess: bool
     ) -> NDArray[np.float64]:
-        repeats = self.burst_spec.replicas
+        rows = np.tile(profile, (self.burst_spec.replicas, 1))
         n_steps, healed, dt = self.steps()
-        weights = np.zeros((n_steps + 1, 1))
-        weights[n_steps] = 1 / ((n_steps - healed) * dt)
-        weights[healed] = -weights[n_steps]
-        plan = ParticlePlan(n_steps, dt, (observable,), weights, core, stream=self._stream)
-        state = self._lift(np.tile(profile, (repeats, 1)), axis, excess)
-        self.count(n_steps, dt, int(state.counts.sum()), first)
-        return kernels.burst(kernels.pack(state), plan)[0, :, 0]
+        if self.gas is not None:
+            state: Any = self._lift_gas(rows)
+            n = int(state.sum())
+        else:
+            state = self._lift(rows, axis, excess)
+            n = int(state.counts.sum())
+        self.count(n_steps, dt, n, first)
+        handle, total = kernels.pack(state), np.zeros(len(rows))
+        for begin, end in itertools.pairwise(self._cuts(n_steps, dt)):
+            if begin > 0:
+                state = self._refilled(kernels.unpack(handle), rows, axis, begin)
+                handle = kernels.pack(state)
+            weights = np.zeros((end - begin + 1, 1))
+            if end > healed:
+                weights[max(healed - begin, 0)], weights[-1] = -1.0, 1.0
+            plan = ParticlePlan(
+                end - begin, dt, (observable,), weights, core, first=begin, stream=self._stream
+            )
+            total += kernels.burst(handle, plan)[0, :, 0]
+        return total / ((n_steps - healed) * dt)
+
+    def _cuts(self, n_steps: int, dt: float) -> list[int]:
+        """Steps at which a burst begins, is interrupted for reservoirs, and ends."""
+        if self.edges != "reservoir":
+            return [0, n_steps]
+        refill = self.sampling.refill or self.burst_length / LOOKS
+        return [*range(0, n_steps, max(1, round(refill / dt))), n_steps]
+
+    def _refilled(self, state: ParticleState, profile, axis: int, look: int) -> ParticleState:
+        """The state with its reservoirs refilled."""
+        inner = (self.problem.core_width + self.problem.buffer(axis)) / 2
+        return refilled(state, profile, axis, inner, self.problem.seed, self._stream, look)
+
+    def _lift_gas(self, profile: NDArray[np.float64]) -> NDArray[np.int32]:
+        assert self.gas is not None
+        n_site, seed = round(self.problem.width[0] / self.gas.spacing), self.problem.seed
+        return lift_gas(self.gas, self.sampling.lift, profile, n_site, seed, self._stream)
 
     def _lift(self, profile: NDArray[np.float64], axis: int, excess: bool) -> ParticleState:
         """Patches full of particles; with `excess` they weigh what they exceed the level by."""
@@ -267,11 +303,26 @@ class DensityScheme(ParticleScheme):
         )
 
     def _check(self) -> None:
-        problem, burst = self.problem, self.burst_spec
+        problem, burst, one = self.problem, self.burst_spec, self.sampling
         if self.names != ("density",):
             raise SchemeError(
                 f"the `{self.kind}` scheme of particles has one field, `density`; found "
                 f"{self.names}."
+            )
+        if self.tolerance is not None and burst.replicas < 2:
+            raise SchemeError(
+                "`tolerance` needs two replicas of a burst or more, from which its noise is known; "
+                f"found {burst.replicas}."
+            )
+        if self.gas is not None:
+            self._check_gas(self.gas)
+            return
+        if self.edges == "reservoir" and (
+            self.lifting.rod or self.lifting.weight != 1 or one.lift == "weighted"
+        ):
+            raise SchemeError(
+                "reservoirs put in and take out single particles without volume; hard rods and "
+                "particles that stand for many have none. Use edges `reflecting`."
             )
         if self.interacting and self.lifting.weight != 1:
             raise SchemeError("particles that interact stand for themselves: leave out `weight`.")
@@ -287,10 +338,21 @@ class DensityScheme(ParticleScheme):
                 "`common` subtracts a burst in which nothing changes, but the external field moves "
                 "particles even where the density has no slope. Leave out `common`."
             )
-        if self.tolerance is not None and burst.replicas < 2:
+
+    def _check_gas(self, gas: LatticeGas) -> None:
+        one, width = self.sampling, self.problem.width[0]
+        if self.edges != "reflecting":
+            raise SchemeError("patches of a lattice gas are closed: leave out `edges`.")
+        if one.number is not None or one.weight != 1:
+            raise SchemeError("a lattice gas reads no `number` and no `weight`: leave them out.")
+        if one.lift not in METHODS:
             raise SchemeError(
-                "`tolerance` needs two replicas of a burst or more, from which its noise is known; "
-                f"found {burst.replicas}."
+                f"a lattice gas has no lift `{one.lift}`. {suggestion(one.lift, METHODS)}"
+            )
+        if abs(width / gas.spacing - round(width / gas.spacing)) > 1e-6:
+            raise SchemeError(
+                f"a patch is {width:.6g} wide, which is no whole number of sites at a distance of "
+                f"{gas.spacing:.6g}. Change one of them."
             )
 
 

@@ -7,14 +7,15 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Backend, Macro, ParticleKernels
+from gpupatch.arrays import Backend, GasKernels, Macro, ParticleKernels
 from gpupatch.burst import Burst
 from gpupatch.lifting import centre_weights, face_lifting, reconstruct
 from gpupatch.lifting.particles import limited
 from gpupatch.particles.observe import Core
 from gpupatch.scheme.flux import averaged, difference
-from gpupatch.scheme.particle_density import DensityScheme, Sampling
+from gpupatch.scheme.particle_density import DensityScheme
 from gpupatch.scheme.particles import ParticleProblem
+from gpupatch.scheme.sampling import Sampling
 from gpupatch.theory.healing import average_rate_error, longest_burst
 
 HEALED = 1e-3
@@ -65,14 +66,11 @@ class ParticleFluxScheme(DensityScheme):
         grid = problem.grid
         self.axes = [face_lifting(grid, self.names, order, a) for a in range(grid.ndim)]
         self.centre_weights = [centre_weights(grid, a, order) for a in range(grid.ndim)]
-        self.kernels = [
-            backend.load_particles(problem.micro_model(boundary=self._boundary(a)), problem.dtype)
-            for a in range(grid.ndim)
-        ]
+        self.kernels = [self.load(self._boundary(a)) for a in range(grid.ndim)]
         self._healing_checked = False
 
     @property
-    def batches(self) -> list[ParticleKernels]:
+    def batches(self) -> list[ParticleKernels | GasKernels]:
         """The passes over the patches on the faces of every axis."""
         return list(self.kernels)
 
@@ -190,6 +188,5 @@ class ParticleFluxScheme(DensityScheme):
         return flux
 
     def _boundary(self, axis: int) -> tuple[str, ...]:
-        return tuple(
-            self.sampling.edges if a == axis else "periodic" for a in range(self.grid.ndim)
-        )
+        end = "open" if self.edges == "open" else "reflecting"
+        return tuple(end if a == axis else "periodic" for a in range(self.grid.ndim))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import (
     Backend,
+    GasKernels,
     Handle,
     Macro,
     Micro,
@@ -21,6 +22,7 @@ from gpupatch.arrays import (
 from gpupatch.burst import Burst
 from gpupatch.errors import NonFiniteError, SchemeError, suggestion
 from gpupatch.grid import PatchGrid
+from gpupatch.particles.lattice_gas import LatticeGas
 from gpupatch.particles.model import ParticleModel
 from gpupatch.projection import Projection
 from gpupatch.scheme.problem import (
@@ -61,7 +63,8 @@ class ParticleProblem:
     """A micro-simulator of particles on a grid of cells.
 
     Attributes:
-        model: the particles: what acts on them and how they move.
+        model: the particles, what acts on them and how they move: a `ParticleModel`; or, for
+            schemes of a density, a `LatticeGas`.
         grid: the cells; its patches are boxes of n dx along every axis, see `particle_grid`.
         controls: what the dynamics imposes on every patch, by name, for instance `temperature`.
         names: the coarse fields.
@@ -76,7 +79,7 @@ class ParticleProblem:
         SchemeError: if dimensions, controls or widths do not fit.
     """
 
-    model: ParticleModel
+    model: Any
     grid: PatchGrid
     controls: Mapping[str, float] = field(default_factory=dict)
     names: tuple[str, ...] = ("density",)
@@ -115,7 +118,12 @@ class ParticleProblem:
     @property
     def control_names(self) -> tuple[str, ...]:
         """What the dynamics wants to be imposed on every patch."""
-        return self.model.dynamics.controls
+        return () if isinstance(self.model, LatticeGas) else self.model.dynamics.controls
+
+    @property
+    def micro_kind(self) -> str:
+        """Name of the dynamics, or of the lattice gas."""
+        return getattr(self.model, "dynamics", self.model).kind
 
     @functools.cached_property
     def width(self) -> tuple[float, ...]:
@@ -231,7 +239,7 @@ class ParticleScheme:
         return self.problem.replicas
 
     @property
-    def batches(self) -> list[ParticleKernels]:
+    def batches(self) -> Sequence[ParticleKernels | GasKernels]:
         """The passes over each batch of patches."""
         raise SchemeError(f"scheme {type(self).__name__} defines no batch of patches.")
 
@@ -394,11 +402,9 @@ class ParticleScheme:
         """Attributes of the result: the particles, and where their patches are."""
         grid = self.grid
         return {
-            "model": self.problem.model.dynamics.kind,
+            "model": self.problem.micro_kind,
             "patches": list(grid.patches),
-            "sites": list(grid.n_sites),
-            "spacing": list(grid.spacing),
-            "half_width": list(grid.half_width),
+            "half_width": [w / 2 for w in self.problem.width],
             "core": self.problem.core_width,
         }
 

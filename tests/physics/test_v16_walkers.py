@@ -13,9 +13,9 @@ from gpupatch.particles.observe import ParticlePlan
 from gpupatch.particles.state import make_state
 from gpupatch.projection import Projection
 from gpupatch.scheme.particle_burst import ParticleBurstScheme
-from gpupatch.scheme.particle_density import Sampling
 from gpupatch.scheme.particle_flux import ParticleFluxScheme
 from gpupatch.scheme.particles import ParticleProblem, particle_grid
+from gpupatch.scheme.sampling import Sampling
 from gpupatch.simulation import simulate
 from gpupatch.theory.walkers import slope_variance
 
