@@ -15,10 +15,6 @@ LARGEST_WARP = 256
 
 _LARGEST_LIST = 1 << 16
 _THREADS = 128
-_LARGEST_BLOCK = 256
-_RESIDENT, _RESIDENT_FEW = 512, 384
-"""Threads of blocks that share a multiprocessor at least: 128 registers for each, or 168."""
-
 _STATIC = 2048
 _BALL = {1: 2.0, 2: math.pi, 3: 4 * math.pi / 3}
 _ROOM = 1.5
@@ -175,11 +171,17 @@ def _shape(kind: str, model: ParticleModel, batch: Batch, limits: Limits) -> Sha
         words = 2 * model.ndim * rows * (2 if batch.dtype == "float64" else 1)
         resident = 4 if words <= 24 else 3 if words <= 48 else 2
         return Shape("warp", batch.capacity, rows, 32, _THREADS, resident, full)
-    threads = min(_LARGEST_BLOCK, 32 * max(1, -(-batch.capacity // 32)))
-    chained = model.bonds is not None or model.angles is not None
-    resident = _RESIDENT_FEW if chained and batch.dtype == "float64" else _RESIDENT
+    many = batch.dtype == "float64" and _needs_many_registers(model)
+    largest, resident = (128, 384) if many else (256, 512)
+    threads = min(largest, 32 * max(1, -(-batch.capacity // 32)))
     shape = Shape(kind, 0, 1, threads, threads, max(1, resident // threads))
     return fitted(shape, model, batch, limits, width_of(model, batch) if kind == "list" else 0)
+
+
+def _needs_many_registers(model: ParticleModel) -> bool:
+    """Whether 128 registers are too few for a thread of a block in float64."""
+    chained = model.bonds is not None or model.angles is not None
+    return chained or model.dynamics.kind in ("sheared", "heat_driven")
 
 
 def fitted(
