@@ -241,7 +241,7 @@ def forces(x, types, n, box, shift, tables, parts, search, force, energy, virial
     counts, lists, listed_at, scratch, notes = search
     side = side_of(box, shift)
     if LISTED:
-        if notes[VALID] == 0.0 or moved_too_far(x, n, listed_at, shift, notes):
+        if notes[VALID] == 0.0 or moved_too_far(x, n, listed_at, shift, box, notes):
             make_list(x, n, box, side, counts, lists, scratch, notes)
             for a in range(NDIM):
                 for i in range(n):

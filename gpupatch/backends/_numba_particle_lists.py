@@ -14,20 +14,27 @@ import math
 import numpy as np
 
 
-def moved_too_far(x, n, listed_at, shift, notes):
-    """Whether two particles can have come into the cutoff that the list does not know of."""
+def moved_too_far(x, n, listed_at, shift, box, notes):
+    """Whether two particles can have come into the cutoff that the list does not know of.
+
+    In a sheared box displacements are relative to the flow, which itself brings two particles
+    closer by no more than the strain times their distance.
+    """
+    strain = 0.0
+    if SHEARED:
+        slid = shift - notes[SHIFT]
+        strain = (slid - np.rint(slid / box[0]) * box[0]) / box[1]
     farthest = T(0.0)
     for i in range(n):
         s = T(0.0)
         for a in range(NDIM):
             d = x[a, i] - listed_at[a, i]
+            if SHEARED and a == 0:
+                d -= T(strain) * listed_at[1, i]
             s += d * d
         farthest = max(farthest, s)
-    slid = abs(shift - notes[SHIFT]) if SHEARED else 0.0
-    if SHEARED and slid > SKIN:
-        return True
-    allowed = (SKIN - slid) / 2
-    return farthest > allowed * allowed
+    allowed = (SKIN - abs(strain) * (CUTOFF + SKIN)) / 2
+    return allowed < 0.0 or farthest > allowed * allowed
 
 
 def make_list(x, n, box, side, counts, lists, scratch, notes):
