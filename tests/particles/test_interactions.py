@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import sympy as sp
 
 import gpupatch as gp
 from gpupatch.backends._numpy_particles import NumpyParticles
 from gpupatch.errors import RuleError
+from gpupatch.micro.printers import ArrayPrinter, CudaPrinter, ScalarPrinter
 from gpupatch.particles import library
 from gpupatch.particles.library import bending, wormlike
 
@@ -203,3 +205,12 @@ def test_a_bending_energy_that_branches_is_refused_with_its_line():
 
     with pytest.raises(RuleError, match=r"return k if c > 0 else 0\.0"):
         _ = gp.Angles(kinked, {"k": 1.0}, TRIPLES).form
+
+
+def test_the_arc_cosine_is_printed_in_every_language():
+    angle = sp.acos(sp.Symbol("c", real=True))
+    assert ScalarPrinter()(angle) == "math.acos(c)"
+    assert CudaPrinter()(angle) == "acos(c)"
+    c = np.linspace(-1, 1, 9)
+    found = eval(ArrayPrinter()(angle), {"np": np, "c": c})
+    np.testing.assert_array_equal(found, gp.arccos(c))
