@@ -22,7 +22,7 @@ from gpupatch.files.forms import (
 )
 from gpupatch.files.mistakes import Mistake
 from gpupatch.files.particle_checks import PARTICLE_CHECKS, model_parameters
-from gpupatch.files.particles import Particles
+from gpupatch.files.particles import HELD, Particles
 from gpupatch.files.schema import (
     PER_AXIS,
     Compare,
@@ -36,8 +36,8 @@ from gpupatch.files.scheme_checks import SCHEME_CHECKS
 from gpupatch.files.values import Section, shape
 
 AXES = ("x", "y", "z")
-MEASURED = ("energy", "pressure")
-"""What is reported of boxes where nothing else is said."""
+MEASURED = {"box": ("energy", "pressure"), "stretch": ("extension",)}
+"""What is reported of patches held at a state where nothing else is said."""
 _RESERVED = (*AXES, "t", "dx", "dy", "dz")
 
 
@@ -132,8 +132,8 @@ def _faces(grid: Grid) -> Iterator[Mistake]:
 
 
 def coarse_fields(scheme: Scheme, initial: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the coarse fields: what is given at the beginning, or measured in boxes."""
-    return scheme.measure or MEASURED if scheme.kind == "box" else tuple(initial)
+    """Names of the coarse fields: what is given at the beginning, or measured in patches."""
+    return scheme.measure or MEASURED[scheme.kind] if scheme.kind in HELD else tuple(initial)
 
 
 def _output(output: Output, scheme: Scheme, initial: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -13,6 +13,7 @@ from gpupatch.files.energy import energy
 from gpupatch.files.mistakes import Mistake, unknown_key
 from gpupatch.files.particles import (
     BOXES,
+    HELD,
     PARAMETERS,
     AnglesForm,
     BondsForm,
@@ -69,6 +70,8 @@ def imposed(particles: Particles, scheme: Scheme) -> tuple[str, ...]:
     names = controls(particles.dynamics)
     if scheme.kind in BOXES:
         names = tuple(dict.fromkeys(("density", "temperature", *names)))
+    if scheme.kind == "stretch":
+        names = ("force", *names)
     if scheme.kind == "box_flux" and (law := LAWS.get(particles.dynamics)):
         names = tuple(name for name in names if name not in (law.drive, law.field))
     return names
@@ -76,7 +79,7 @@ def imposed(particles: Particles, scheme: Scheme) -> tuple[str, ...]:
 
 def fields_of(particles: Particles, scheme: Scheme) -> tuple[str, ...]:
     """What is given at the beginning: the coarse field, or of boxes what they are held at."""
-    if scheme.kind == "box":
+    if scheme.kind in HELD:
         return imposed(particles, scheme)
     if scheme.kind == "box_flux":
         law = LAWS.get(particles.dynamics)
@@ -107,7 +110,7 @@ def check_dynamics(
         yield Mistake(
             f"particles.{key}",
             f"this has no effect with dynamics = {particles.dynamics!r}; it is for "
-            f"{readers or 'boxes'}.",
+            f"{readers or 'boxes and chains'}.",
         )
     for field in _fields(particles.dynamics):
         if field.default is dataclasses.MISSING and field.name not in particles.given:
@@ -115,7 +118,7 @@ def check_dynamics(
             yield Mistake(f"particles.{field.name}", message)
     wanted = imposed(particles, scheme)
     for name in wanted:
-        known = {*particles.given, *members} | ({*initial} if scheme.kind == "box" else set())
+        known = {*particles.given, *members} | ({*initial} if scheme.kind in HELD else set())
         if name not in known:
             yield Mistake(f"particles.{name}", "this is imposed on every patch, but has no value.")
     for name in members:
@@ -217,10 +220,8 @@ def check_patches_of_particles(
 ) -> Iterator[Mistake]:
     """Patches of particles are boxes without sites."""
     if particles is None:
-        if scheme.kind in BOXES:
-            yield Mistake(
-                "scheme.kind", f"found {scheme.kind!r}; boxes are filled with [particles]."
-            )
+        if scheme.kind in (*BOXES, *HELD):
+            yield Mistake("scheme.kind", f"found {scheme.kind!r}, which needs [particles].")
         return
     defaults = Grid.model_validate({"domain": grid.domain, "patches": grid.patches})
     for key in _OF_LATTICES:
@@ -229,20 +230,21 @@ def check_patches_of_particles(
     if scheme.kind == "coupled":
         yield Mistake(
             "scheme.kind",
-            "found 'coupled'; particles are run with 'flux', 'burst', 'box' or 'box_flux'.",
+            "found 'coupled'; particles are run with 'flux', 'burst', 'box', 'box_flux' and "
+            "'stretch'.",
         )
     for key in ("core", "buffer"):
         given = getattr(grid, key)
-        if scheme.kind in BOXES and given is not None:
-            yield Mistake(
-                f"grid.{key}", "this has no effect with boxes: `number` and density say it."
-            )
+        if scheme.kind in (*BOXES, *HELD) and given is not None:
+            yield Mistake(f"grid.{key}", f"this has no effect with kind = {scheme.kind!r}.")
         elif scheme.kind in ("flux", "burst") and given is None:
             yield Mistake(f"grid.{key}", "patches of particles need it, but it is missing.")
         elif given is not None and len(set(given)) > 1:
             yield Mistake(f"grid.{key}", "it is the same along all axes; give one number.")
-    if particles.dimensions is not None and scheme.kind not in BOXES:
+    if particles.dimensions is not None and scheme.kind not in (*BOXES, *HELD):
         yield Mistake("particles.dimensions", "this is for boxes; the grid says it here.")
+    if scheme.kind == "stretch" and particles.bonds is None:
+        yield Mistake("particles.bonds", "what is stretched is a chain: give its bonds.")
     counted = scheme.kind in BOXES or particles.bonds is not None
     if counted and particles.number is None:
         yield Mistake("particles.number", "boxes and chains need it, but it is missing.")
@@ -266,7 +268,7 @@ def check_fields_of_particles(
             f"found {particles.dynamics!r}; fluxes in boxes are driven by {' or '.join(LAWS)}.",
         )
         return
-    for name in known if scheme.kind != "box" else ():
+    for name in known if scheme.kind not in HELD else ():
         if name not in initial:
             yield Mistake(f"initial.{name}", "this field is needed, but missing.")
     for name in initial:
@@ -282,11 +284,11 @@ def check_bursts_of_particles(
         return
     if time.micro != Time.model_fields["micro"].default:
         yield Mistake("time.micro", "this has no effect with particles; `dynamics` says it.")
-    if scheme.kind == "box" and time.dt is None:
-        yield Mistake("time.dt", "boxes need it, but it is missing.")
-    if scheme.kind != "box" and time.dt is not None:
+    if scheme.kind in HELD and time.dt is None:
+        yield Mistake("time.dt", f"kind = {scheme.kind!r} needs it, but it is missing.")
+    if scheme.kind not in HELD and time.dt is not None:
         yield Mistake("time.dt", "this has no effect with bursts of particles; give `burst.dt`.")
-    if burst is None or scheme.kind == "box":
+    if burst is None or scheme.kind in HELD:
         return
     for key in ("slope", "extrapolate"):
         if getattr(burst, key) != Burst.model_fields[key].default:

@@ -127,6 +127,7 @@ class Particles(Section):
             lattice gases.
         spacing: of the sites of a lattice gas.
         density: imposed on boxes, particles per volume.
+        force: that pulls at the ends of chains under `stretch`.
         temperature: imposed by all dynamics with a bath.
         shear_rate: imposed by `sheared`.
         heat_field: imposed by `heat_driven`.
@@ -152,6 +153,7 @@ class Particles(Section):
     rate: Positive | None = None
     spacing: Positive | None = None
     density: Positive | None = None
+    force: Number | None = None
     temperature: NotNegative | None = None
     shear_rate: Number | None = None
     heat_field: Number | None = None
@@ -171,5 +173,7 @@ class Particles(Section):
 
 BOXES = ("box", "box_flux")
 """Kinds of scheme whose patches are periodic boxes."""
+HELD = ("box", "stretch")
+"""Kinds of scheme whose patches are held at a state and never leap."""
 PARAMETERS = ("friction", "mobility", "length", "period", "every", "rate", "spacing")
-CONTROLS = ("density", "temperature", "shear_rate", "heat_field")
+CONTROLS = ("density", "force", "temperature", "shear_rate", "heat_field")

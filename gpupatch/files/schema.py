@@ -114,8 +114,9 @@ class Scheme(Section):
 
     Attributes:
         kind: `coupled` before every micro-step, independent `burst`s, or `flux` across cell faces;
-            of particles also a periodic `box` per cell, each on its own, or `box_flux` across cell
-            faces, measured in such boxes. `coupled` when absent, and `flux` with particles.
+            of particles also a periodic `box` per cell, each on its own, `box_flux` across cell
+            faces, measured in such boxes, or a chain under `stretch` per cell. `coupled` when
+            absent, and `flux` with particles.
         order: order of accuracy of the interpolation between patches.
         couple: from the patch `centre`, from the opposite next-to-edge sites (`edgy`), or from the
             other field of a `staggered` lattice. Coupled scheme only.
@@ -141,15 +142,16 @@ class Scheme(Section):
         max_replicas: replicas of a burst beyond which noise is accepted.
         diffusivity: largest one, for the check that buffers protect the core.
         kernel: weight over the core of a patch of particles in the `burst` scheme.
-        measure: what is reported of boxes, such as "pressure".
+        measure: what is reported of boxes, such as "pressure", or of chains under `stretch`.
         boxes: boxes of the same state that are averaged.
-        settle: model time that a box is given to settle before anything is measured.
+        chains: chains under the same force that are averaged.
+        settle: model time that a box or chain is given to settle before anything is measured.
         strength: gradient at which boxes are driven, from which their flux is scaled back; that of
             the coarse field when absent.
         capacity: heat capacity per particle, of boxes that conduct heat.
     """
 
-    kind: Literal["coupled", "burst", "flux", "box", "box_flux"] = "coupled"
+    kind: Literal["coupled", "burst", "flux", "box", "box_flux", "stretch"] = "coupled"
     order: Literal[2, 4, 6, 8, "spectral"] = 4
     couple: Literal["centre", "edgy", "staggered"] = "centre"
     every: Count = 1
@@ -170,6 +172,7 @@ class Scheme(Section):
         None
     )
     boxes: Count = 1
+    chains: Count = 1
     settle: NotNegative | None = None
     strength: Positive | None = None
     capacity: Positive | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gpupatch.files.mistakes import Mistake
-from gpupatch.files.particles import Particles
+from gpupatch.files.particles import HELD, Particles
 from gpupatch.files.schema import Burst, Grid, Scheme, Time
 from gpupatch.projection import OPTIONS
 
@@ -24,9 +24,10 @@ _ONLY_FOR = {
     "max_replicas": ((), ("flux", "burst")),
     "diffusivity": ((), ("flux",)),
     "kernel": ((), ("burst",)),
-    "measure": ((), ("box",)),
+    "measure": ((), ("box", "stretch")),
     "boxes": ((), ("box",)),
-    "settle": ((), ("box", "box_flux")),
+    "chains": ((), ("stretch",)),
+    "settle": ((), ("box", "box_flux", "stretch")),
     "strength": ((), ("box_flux",)),
     "capacity": ((), ("box_flux",)),
     "order": (("coupled", "burst", "flux"), ("flux", "box_flux")),
@@ -94,12 +95,15 @@ def check_sites(grid: Grid, scheme: Scheme) -> Iterator[Mistake]:
 def check_bursts(scheme: Scheme, burst: Burst | None, time: Time) -> Iterator[Mistake]:
     """Schemes that leap have bursts, and others have none."""
     bursting = ", ".join(name for name in OPTIONS if name not in _NO_BURST)
-    if scheme.kind == "box":
+    if scheme.kind in HELD:
         if burst is not None:
-            yield Mistake("burst", "this has no effect with kind = 'box', which never leaps.")
+            yield Mistake(
+                "burst", f"this has no effect with kind = {scheme.kind!r}, which never leaps."
+            )
         if time.projection != "none":
             yield Mistake(
-                "time.projection", f"found {time.projection!r}; boxes are run without leaps."
+                "time.projection",
+                f"found {time.projection!r}; a {scheme.kind} is run without leaps.",
             )
     elif scheme.kind != "coupled":
         if burst is None:

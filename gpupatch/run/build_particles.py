@@ -15,6 +15,7 @@ from gpupatch.files.energy import energy
 from gpupatch.files.forms import FileInitial, RandomInitial
 from gpupatch.files.particle_checks import energy_arguments, fields_of, imposed, parameters
 from gpupatch.files.particles import BOXES, Interaction, Particles
+from gpupatch.grid import PatchGrid
 from gpupatch.particles import interaction, library
 from gpupatch.particles.dynamics import DYNAMICS
 from gpupatch.particles.lattice_gas import KINDS, LatticeGas
@@ -30,6 +31,7 @@ from gpupatch.scheme.particle_burst import ParticleBurstScheme
 from gpupatch.scheme.particle_flux import ParticleFluxScheme
 from gpupatch.scheme.particles import ParticleProblem, particle_grid
 from gpupatch.scheme.sampling import Sampling
+from gpupatch.scheme.stretch import StretchProblem, StretchScheme
 
 LARGEST_BATCH = 50_000_000
 """Particles that all patches of a run may hold together, about 5 GB."""
@@ -56,6 +58,8 @@ def build_particles(
     model = make_model(case, particles, trust)
     if case.scheme.kind in BOXES:
         problem: ParticleProblem = make_boxes(case, particles, model)
+    elif case.scheme.kind == "stretch":
+        problem = make_chains(case, particles, model)
     else:
         problem = make_patches(case, particles, model)
     initial = [
@@ -80,6 +84,7 @@ def make_model(case: Case, particles: Particles, trust: bool) -> ParticleModel |
         bonds=_bonds(case, particles, trust),
         angles=_angles(case, particles, trust),
         field=_field(case, particles, trust, ndim),
+        boundary=("open",) * ndim if case.scheme.kind == "stretch" else (),
         masses=particles.masses,
         neighbours=Neighbours(**dict(particles.neighbours)),
     )
@@ -187,12 +192,11 @@ def make_patches(
 
 def make_boxes(case: Case, particles: Particles, model: ParticleModel | LatticeGas) -> BoxProblem:
     """Periodic boxes at imposed states."""
-    grid, pair = case.grid, particles.pair
+    pair = particles.pair
     assert particles.number is not None
-    cell = min((hi - lo) / n for (lo, hi), n in zip(grid.domain, grid.patches, strict=True))
     return BoxProblem(
         model=model,
-        grid=particle_grid(grid.domain, grid.patches, cell, _boundary(case)),
+        grid=_cells(case),
         controls=_controls(case, particles),
         names=case.field_names,
         members=case.members,
@@ -202,6 +206,29 @@ def make_boxes(case: Case, particles: Particles, model: ParticleModel | LatticeG
         particles=particles.number,
         tails=pair is not None and pair.tail,
     )
+
+
+def make_chains(
+    case: Case, particles: Particles, model: ParticleModel | LatticeGas
+) -> StretchProblem:
+    """Chains under imposed forces."""
+    return StretchProblem(
+        model=model,
+        grid=_cells(case),
+        controls=_controls(case, particles),
+        names=case.field_names,
+        members=case.members,
+        replicas=case.run.replicas,
+        dtype=case.run.dtype,
+        seed=case.run.seed,
+    )
+
+
+def _cells(case: Case) -> PatchGrid:
+    """Cells of a grid whose patches do not lie in its space."""
+    grid = case.grid
+    cell = min((hi - lo) / n for (lo, hi), n in zip(grid.domain, grid.patches, strict=True))
+    return particle_grid(grid.domain, grid.patches, cell, _boundary(case))
 
 
 def _controls(case: Case, particles: Particles) -> dict[str, float]:
@@ -234,7 +261,7 @@ def check_size(case: Case, particles: Particles, problem: ParticleProblem, initi
         CaseError: with the number of particles.
     """
     patches = int(np.prod(problem.grid.patches)) * len(problem.member_values)
-    patches *= case.scheme.boxes if case.burst is None else case.burst.replicas
+    patches *= case.scheme.boxes * case.scheme.chains if case.burst is None else case.burst.replicas
     if particles.number is not None:
         each = float(particles.number)
     else:
@@ -259,6 +286,10 @@ def make_scheme(
         assert isinstance(problem, BoxProblem)
         assert case.time.dt is not None
         return BoxScheme(problem, backend, case.time.dt, given.boxes, settle)
+    if given.kind == "stretch":
+        assert isinstance(problem, StretchProblem)
+        assert case.time.dt is not None
+        return StretchScheme(problem, backend, case.time.dt, given.chains, settle)
     if section is None:
         raise CaseError(f"`burst`: the `{given.kind}` scheme needs the length of its bursts.")
     burst = Burst(

@@ -19,7 +19,7 @@ from gpupatch.particles.state import ParticleState
 from gpupatch.projection import Projection
 from gpupatch.projection.system import System
 from gpupatch.scheme.particles import ParticleProblem, ParticleScheme
-from gpupatch.scheme.problem import Initial, call, one_per_member
+from gpupatch.scheme.problem import Function, Initial, call, one_per_member
 
 STATE = ("density", "temperature")
 """What every box is held at."""
@@ -305,6 +305,12 @@ class BoxScheme(ParticleScheme):
         member, cell = divmod(patch, int(np.prod(self.grid.patches)))
         where = tuple(int(i) for i in np.unravel_index(cell, self.grid.patches))
         return NonFiniteError(t, member, where, "positions")
+
+    def averages(self, functions: Mapping[str, Function], t: float | None) -> NDArray[np.float64]:
+        """Functions of position (and time) at the centres of the cells, [field, *cells]."""
+        x = np.meshgrid(*self.grid.centres, indexing="ij")
+        values = [np.broadcast_to(call(functions[n], x, t), self.grid.patches) for n in self.names]
+        return np.stack(values)
 
     def system(self, projection: Projection, t: float, state: BoxRun) -> System:
         """Refused: the state of a box is imposed, so there is no slope to leap along.
