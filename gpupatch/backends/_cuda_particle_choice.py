@@ -171,7 +171,7 @@ def _shape(kind: str, model: ParticleModel, batch: Batch, limits: Limits) -> Sha
         words = 2 * model.ndim * rows * (2 if batch.dtype == "float64" else 1)
         resident = 4 if words <= 24 else 3 if words <= 48 else 2
         return Shape("warp", batch.capacity, rows, 32, _THREADS, resident, full)
-    many = batch.dtype == "float64" and _needs_many_registers(model)
+    many = batch.dtype == "float64" and (kind == "list" or _needs_many_registers(model))
     largest, resident = (128, 384) if many else (256, 512)
     threads = min(largest, 32 * max(1, -(-batch.capacity // 32)))
     shape = Shape(kind, 0, 1, threads, threads, max(1, resident // threads))
