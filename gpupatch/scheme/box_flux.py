@@ -197,23 +197,24 @@ class BoxFluxScheme(ParticleScheme):
         Returns:
             In units of U per time.
         """
-        value, gradient = self.at_faces(t, U.values)
-        self.flux, self.flux_error = self.measure(value, gradient)
-        k = self.coefficient()[0]
-        difference = self._difference()
-        moved = self._gradient_matrix() @ U.parts[:, 0]
-        parts = -k[:, None, None] * moved
-        sources = np.zeros((*gradient.shape, self._sources))
-        sources[..., : parts.shape[-1]] = parts
-        at = np.arange(self.n_faces)
-        fresh = np.zeros((*gradient.shape, self.n_faces))
-        fresh[:, at, at] = self.flux_error
-        sources = np.concatenate([sources, fresh], axis=-1)
+        self.flux, self.flux_error = self.measure(*self.at_faces(t, U.values))
+        noise = np.concatenate([self._response(U.parts[:, 0]), self._fresh_noise()], axis=-1)
+        divergence, w = self._divergence(), self._weight[:, None]
+        slope = -(self.flux @ divergence.T) / w
+        parts = -np.einsum("cf,mfs->mcs", divergence, noise) / w[..., None]
+        return Propagated(slope[:, None], parts[:, None])
+
+    def _response(self, parts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How fluxes answer to the error of the field, [member, face, source] of all sources."""
+        known = np.zeros((self.n_members, self.n_faces, self._sources))
+        k = self.coefficient()[0][:, None, None]
+        known[..., : parts.shape[-1]] = -k * (self._gradient_matrix() @ parts)
+        return known
+
+    def _fresh_noise(self) -> NDArray[np.float64]:
+        """The errors of the fluxes just measured, each a source of its own."""
         self._sources += self.n_faces
-        w = self._weight[:, None]
-        slope = -(self.flux @ difference.T) / w
-        noise = -np.einsum("cf,mfs->mcs", difference, sources) / w[..., None]
-        return Propagated(slope[:, None], noise[:, None])
+        return self.flux_error[..., None] * np.eye(self.n_faces)
 
     def at_faces(self, t: float, U: Macro) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Value and gradient of the field on the faces, both [member, face]."""
@@ -302,8 +303,8 @@ class BoxFluxScheme(ParticleScheme):
         k = np.where(driven, -crossed / safe, 0.0)
         return k, np.where(driven, np.sqrt(self._driven_variance) / safe, np.inf)
 
-    def _difference(self) -> NDArray[np.float64]:
-        """The difference of the fluxes around a cell over its width, [cell, face]."""
+    def _divergence(self) -> NDArray[np.float64]:
+        """Differences of the fluxes around a cell over its width, as a matrix [cell, face]."""
         cells, H = self.grid.patches[0], self.grid.gap[0]
         matrix, at = np.zeros((cells, self.n_faces)), np.arange(cells)
         periodic = self.grid.periodic(0)
