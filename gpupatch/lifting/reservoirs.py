@@ -71,12 +71,22 @@ def refilled(
 
 
 def _joined(state: ParticleState, kept, arrivals) -> ParticleState:
-    """The particles that were kept and those that came, closed up."""
+    """The particles that were kept and those that came.
+
+    Those that were kept stay where they are in the arrays, because random numbers are numbered by
+    place, unless they lie beyond the last one; gaps are filled.
+    """
     there = np.concatenate([kept, *(mask for _, mask in arrivals)], axis=1)
     counts = there.sum(axis=1).astype(np.int32)
     n = int(counts.max(initial=0))
-    order = np.argsort(~there, axis=1, kind="stable")[:, :n]
     came = there.shape[1] - state.capacity
+    place = np.arange(there.shape[1])
+    stays = there & (place < counts[:, None]) & (place < state.capacity)
+    gaps = np.argsort(stays, axis=1, kind="stable")
+    fillers = np.argsort(~(there & ~stays), axis=1, kind="stable")
+    order = np.tile(place, (len(there), 1))
+    np.put_along_axis(order, gaps, fillers, axis=1)
+    order = np.where(stays, place, order)[:, :n]
 
     def closed(values: NDArray, news: NDArray) -> NDArray:
         whole = np.concatenate([values, news], axis=-1)

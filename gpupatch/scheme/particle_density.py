@@ -219,18 +219,27 @@ class DensityScheme(ParticleScheme):
             "edges": self.edges,
         }
 
-    def diffusivity_of_one(self, densest: float) -> float:
-        """Diffusivity of particles that do not interact, or of rods at a density; 0 if unknown."""
+    def known_diffusivity(self, profile: NDArray[np.float64]) -> float:
+        """Largest diffusivity in patches, where it follows from the model; 0 where it does not.
+
+        That of points is mobility x T, of hard rods 1/(1 - rho a)^2 times as much, of a zero-range
+        gas rate a^2/(1 + a rho)^2, of other lattice gases rate a^2.
+
+        Args:
+            profile: densities that the patches are lifted with, [patch, 3].
+        """
+        half = max(self.problem.width) / 2
+        density = profile @ np.array([[1.0, 1.0], [-half, half], [half**2, half**2]])
         if self.gas is not None:
-            return self.gas.rate * self.gas.spacing**2
+            crowd = 1 + self.gas.spacing * max(float(density.min(initial=np.inf)), 0.0)
+            slower = crowd**2 if self.gas.kind == "zero_range" else 1.0
+            return self.gas.rate * self.gas.spacing**2 / slower
         dynamics = self.problem.model.dynamics
-        if not isinstance(dynamics, Brownian | HardRods):
+        if self.interacting or not isinstance(dynamics, Brownian | HardRods):
             return 0.0
         values = [{**self.problem.controls, **m} for m in self.member_values]
         D = dynamics.mobility * max(v["temperature"] for v in values)
-        if isinstance(dynamics, HardRods):
-            return D / (1 - dynamics.length * densest) ** 2
-        return D
+        return D / (1 - self.lifting.rod * float(density.max(initial=0.0))) ** 2
 
     def _missing(self, found: NDArray[np.float64]) -> int:
         """Replicas that the tolerance asks for beyond those at hand."""

@@ -41,8 +41,9 @@ class ParticleFluxScheme(DensityScheme):
         burst: length, replicas, healing and micro time step, see `DensityScheme`.
         order: order of the reconstruction in H: 2, 4, 6 or 8.
         sampling: how patches are filled, and how much noise is accepted.
-        diffusivity: largest diffusivity, for the check that the buffers protect the core; that of
-            a single particle, or the one that the first burst shows if larger, when absent.
+        diffusivity: largest diffusivity, for the check that the buffers protect the core; when
+            absent, the one known of points, hard rods and lattice gases, or the one that the first
+            burst shows.
 
     Raises:
         SchemeError: if the parts do not fit together.
@@ -170,14 +171,11 @@ class ParticleFluxScheme(DensityScheme):
         return rate * width[axis] / float(np.prod(width))
 
     def _largest_diffusivity(self, flux, profile) -> float:
-        if self.diffusivity is not None:
-            return self.diffusivity
-        known = self.diffusivity_of_one(float(profile[:, 0].max(initial=0.0)))
-        if known and not self.interacting:
+        known = self.diffusivity or self.known_diffusivity(profile)
+        if known:
             return known
         slope = np.tile(profile[:, 1], len(flux) // len(profile))
-        measured = -float(flux @ slope) / float(slope @ slope) if slope.any() else 0.0
-        return max(known, measured)
+        return max(0.0, -float(flux @ slope) / float(slope @ slope)) if slope.any() else 0.0
 
     def _closed(self, flux, axis: int):
         """Nothing crosses walls at which the slope is zero."""
