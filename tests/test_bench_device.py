@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cuda_host import nvrtc
-from cuda_host.host import why_not
+from cuda_host.host import LIMITS, why_not
 
 pytest.importorskip("bench.device", reason="the benchmarks are not beside the tests")
 from bench.device import worker
@@ -22,6 +22,9 @@ from bench.device.cases import Case, reference
 from bench.device.clock import open_device
 from bench.device.conformance import compare_here
 from bench.device.goals import evaluate
+from bench.device.particle_cases import PARTICLES, ParticleCase, sized_particles
+from bench.device.particle_peers import PARTICLE_PEERS, naive_text
+from bench.device.particles import PER_PAIR, counted_pairs
 from bench.device.peer_kernels import (
     burst_peer,
     burst_text,
@@ -32,6 +35,8 @@ from bench.device.plots import draw
 from bench.device.results import finish, summary, wrong
 from bench.device.trials import Bench, Candidate
 from bench.device.workloads import WORKLOADS, sized
+from gpupatch.backends._cuda_particle_choice import Batch, shapes
+from gpupatch.backends._cuda_particle_source import KERNEL, particle_text
 from gpupatch.errors import BackendError
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +52,7 @@ def rehearsed(tmp_path_factory):
     out = tmp_path_factory.mktemp("device")
     command = [sys.executable, "-m", "bench.device", "--host", "--quick", "--out", str(out)]
     done = subprocess.run(
-        [*command, "--only", "conformance,calibrate,heat1d,macro"],
+        [*command, "--only", "conformance,calibrate,heat1d,macro,particles"],
         cwd=ROOT,
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
         capture_output=True,
@@ -83,7 +88,7 @@ def test_a_rehearsal_runs_everything_and_gives_no_figure(rehearsed):
     assert "REHEARSAL" in printed
     found = [k for k in keys_of([record["rows"], record["calibration"]]) if k.endswith(FIGURES)]
     assert not found
-    assert {"burst", "macro step"} == {row["kind"] for row in record["rows"]}
+    assert {"burst", "macro step", "particles"} == {row["kind"] for row in record["rows"]}
     assert not any("reason" in row for row in record["calibration"])
     assert not record["left_out"]
     assert all(goal["value"] in (None, 2) for goal in record["goals"])
@@ -107,6 +112,69 @@ def test_operations_are_counted_in_the_tile_that_ran(rehearsed):
     tiles = [row for row in rows if row["kernels"].startswith("tile")]
     assert tiles
     assert all(2 < row["counted"]["issue"] < 12 for row in tiles)
+
+
+def test_every_class_of_particle_kernels_and_two_peers_are_right(rehearsed):
+    rows = [row for row in rehearsed[0]["rows"] if row["kind"] == "particles"]
+    ran = {row["who"]: row["kernels"].split(",")[0] for row in rows if "kernels" in row}
+    assert ran == {"gpupatch": "warp", "gpupatch, block": "block", "gpupatch, list": "list"}
+    assert {"naive burst"} < {row["who"] for row in rows if "reason" not in row}
+
+
+def loops_over_pairs(kind, n, dtype):
+    """Opcodes of the loops over pairs that give forces, in their order."""
+    reason = nvrtc.why_not() or nvrtc.why_not("nvdisasm")
+    if reason is not None:
+        pytest.skip(reason)
+    model = PARTICLES["lj256"].model
+    ((shape, _),) = shapes(model, Batch(n, True, 0.8, dtype), LIMITS, kind)
+    cubin = nvrtc.compile_cubin(particle_text(model, dtype, shape), "sm_90", (KERNEL,))
+    found = nvrtc.inner_loops(nvrtc.sass(cubin)[KERNEL])
+    return [one for one in found if one["MUFU"] and not one["LDG"] and not one["STG"]]
+
+
+def counted_by_pipe(loop):
+    return {
+        "issue": loop.total(),
+        "fp32": loop["FADD"] + loop["FMUL"] + loop["FFMA"],
+        "fp64": loop["DADD"] + loop["DMUL"] + loop["DFMA"] + loop["DSETP"],
+        "shuffle": loop["SHFL"],
+        "shared": loop["LDS"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [
+        ("warp", "float32"),
+        *(
+            pytest.param(kind, dtype, marks=pytest.mark.slow)
+            for kind, dtype in (
+                ("block", "float32"), ("list", "float32"),
+                ("warp", "float64"), ("block", "float64"), ("list", "float64"),
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_bounds_of_particles_are_made_of_counted_instructions(kind, dtype):
+    found = loops_over_pairs(kind, 512 if kind == "list" else 256, dtype)
+    if kind != "warp":
+        per_pair = counted_by_pipe(found[0])
+        for pipe, count in PER_PAIR[kind, dtype].items():
+            assert per_pair[pipe] / 4 == pytest.approx(count, rel=0.06), pipe
+        return
+    times = [16] + [32] * 7
+    for pipe, count in counted_pairs("warp", dtype, 256).items():
+        total = sum(
+            n * counted_by_pipe(loop)[pipe] for n, loop in zip(times, found[:8], strict=True)
+        )
+        assert total / 8 == pytest.approx(count, rel=0.03), pipe
+
+
+def test_a_pair_of_a_warp_is_fewer_operations_than_two_of_a_block():
+    once = counted_pairs("warp", "float32", 256)["issue"]
+    twice = counted_pairs("block", "float32", 256)["issue"]
+    assert 0.5 < once / twice < 0.6
 
 
 def test_a_macro_step_is_at_most_two_launches(rehearsed):
@@ -145,6 +213,21 @@ def test_peers_in_cuda_are_right(bench, name, make):
     case = Case(sized(WORKLOADS[name], rehearsal=True), "float64", 4)
     options = {"graph": True} if make is step_peer else {}
     bench.checked(case, make(bench, case, **options), 4)
+
+
+@pytest.mark.parametrize("name", list(PARTICLE_PEERS))
+def test_peers_of_particles_are_right(bench, name):
+    pytest.importorskip({"JAX": "jax", "torch batched": "torch"}.get(name, "numpy"))
+    case = ParticleCase(sized_particles(PARTICLES["lj256"], rehearsal=True), "float64", 3)
+    bench.checked(case, PARTICLE_PEERS[name][1](bench, case), 4)
+
+
+def test_the_plain_burst_of_particles_compiles_without_local_memory():
+    reason = nvrtc.why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    (usage,) = nvrtc.usage(nvrtc.compile_cubin(naive_text(256, "float32"), "sm_90")).values()
+    assert usage.stack == usage.spills == 0
 
 
 @pytest.mark.parametrize("spoilt", [np.nan, 0.5])

@@ -30,6 +30,7 @@ JOBS: dict[str, float] = {
     "conformance": 150,
     "calibrate": 40,
     "heterogeneous2d": 130,
+    "particles": 80,
     "heat2d": 90,
     "macro": 60,
     "gray_scott2d": 80,

@@ -42,7 +42,7 @@ def evaluate(rows: list[Row]) -> list[Goal]:
     goals += [_best_peer(timed, f"G5 {name}", name, "large", n) for name, n in LARGE]
     goals.append(_naive(timed))
     goals += [_best_peer(timed, f"G7 {name}", name, "small", 15.0) for name, _ in LARGE]
-    goals.append(_goal("G8", None, None, "pair forces are not part of this benchmark"))
+    goals += _particles(timed)
     goals += _macro(timed)
     goals.append(_coupled(timed))
     return goals
@@ -98,6 +98,20 @@ def _naive(rows: list[Row]) -> Goal:
     )  # fmt: skip
     value = row["ratio_of_kernels"].get("naive burst") if row else None
     return _goal("G6", value, 3.0, "times the naive burst, heat2d")
+
+
+def _particles(rows: list[Row]) -> Iterator[Goal]:
+    """Lennard-Jones, 256 particles: 4.8 G steps of particles per second are the directed bound."""
+    row = _find(
+        rows, kind="particles", workload="lj256", dtype="float32", batch="large", steps=_LONG
+    )  # fmt: skip
+    share = row.get("share_by_hand") if row else None
+    what = "of the bound of pairs from both sides, lj256"
+    yield _goal("G8", share, 0.65, what)
+    yield _goal("G8 reactions", share, 1.15, what)
+    for peer, wanted in (("JAX", 5.0), ("torch batched", 10.0)):
+        ratio = row["ratio_of_call"].get(peer) if row else None
+        yield _goal(f"G8 {peer}", ratio, wanted, f"times {peer}, lj256")
 
 
 def _macro(rows: list[Row]) -> Iterator[Goal]:

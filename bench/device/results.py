@@ -22,6 +22,7 @@ _SHORT = {
     "torch.compile, graph": "torch+graph",
     "Triton per step, graph": "Triton",
     "Triton burst": "Triton burst",
+    "torch batched": "torch",
     "naive burst": "naive",
 }
 _GROUP = ("kind", "workload", "dtype", "batch", "patches", "steps", "chain")
@@ -81,11 +82,16 @@ def _against_bound(
     bound = bound_of(row["workload"], row["dtype"], row.get("counted"), rates)
     if bound is None:
         return {}
-    per_second = bound.per_clock * multiprocessors * megahertz * 1e6
-    return {
+    clock = multiprocessors * megahertz * 1e6
+    per_second = bound.per_clock * clock
+    found = {
         "bound": bound._asdict() | {"per_second": per_second, "at_mhz": megahertz},
         "share": row["updates_per_second"] / per_second,
     }
+    by_hand = bound_of(row["workload"], row["dtype"], None, rates)
+    if by_hand is not None:
+        found["share_by_hand"] = row["updates_per_second"] / (by_hand.per_clock * clock)
+    return found
 
 
 def bytes_per_cell(row: Row) -> int:

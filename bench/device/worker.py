@@ -14,6 +14,7 @@ from bench.device.clock import open_device
 from bench.device.kernels import bursts, sweep
 from bench.device.machine import describe
 from bench.device.macro import coupled_steps, macro_steps
+from bench.device.particles import particles
 from bench.device.trials import Bench, Row
 from bench.device.workloads import WORKLOADS, Workload, sized
 from gpupatch.errors import BackendError
@@ -22,6 +23,9 @@ NO_DEVICE = 2
 """Exit code of a worker that has nothing to measure on."""
 
 Measure = Callable[[Bench, Workload, bool], None]
+
+WHOLE: dict[str, Callable[[Bench, bool], None]] = {"calibrate": calibrate, "particles": particles}
+"""Jobs that have no workload of sites."""
 
 ACTS: dict[str, tuple[Measure, tuple[str, ...]]] = {
     "macro": (macro_steps, ("heat2d", "heterogeneous2d", "gray_scott2d")),
@@ -55,8 +59,8 @@ def main() -> None:
             write({"kind": "machine"} | describe(device))
             return
         bench = Bench(device, clock, given.deadline, write)
-        if given.job == "calibrate":
-            calibrate(bench, given.quick)
+        if given.job in WHOLE:
+            WHOLE[given.job](bench, given.quick)
             return
         measure, names = ACTS.get(given.job, (bursts, (given.job,)))
         for name in names[:1] if given.host or given.quick else names:

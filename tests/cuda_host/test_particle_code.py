@@ -60,27 +60,3 @@ def test_bursts_of_particles_stay_in_registers(name, kind, capacity, dtype, arch
 def test_bursts_of_all_kinds_stay_in_registers(name, kind, capacity, dtype):
     for arch in ARCHITECTURES:
         check(name, kind, capacity, dtype, arch)
-
-
-def pair_loops(kind, capacity, dtype, arch="sm_90"):
-    """Opcodes of the loops over pairs that give forces alone, in their order."""
-    reason = nvrtc.why_not("nvdisasm")
-    if reason:
-        pytest.skip(reason)
-    cubin, _ = compiled("argon", kind, capacity, dtype, arch)
-    found = nvrtc.inner_loops(nvrtc.sass(cubin)[KERNEL])
-    memory = ("LDG", "LD", "STG", "ST")
-    return [one for one in found if one["MUFU"] and not any(one[code] for code in memory)]
-
-
-def test_the_instructions_of_a_pair_are_those_that_bounds_are_made_of():
-    within, *between = pair_loops("warp", 256, "float32")[:8]
-    assert within["MUFU"] == 8
-    assert [one["MUFU"] for one in between] == list(range(7, 0, -1))
-    assert [one["SHFL"] for one in between] == [6] * 7
-    longest = between[0]
-    assert longest["FFMA"] + longest["FADD"] + longest["FMUL"] <= 26 * 7
-    assert longest.total() <= 31 * 7
-    (pairs,) = pair_loops("block", 256, "float32")[:1]
-    assert pairs["MUFU"] == pairs["LDS"] == 4
-    assert pairs.total() <= 32 * 4
