@@ -287,6 +287,14 @@ CASES = [
         t=0.4,
     ),
     Case(
+        "hard_rods",
+        1,
+        {"length": 0.7, "wavenumber": 2.0, "mean": 0.6, "amplitude": 0.4, "diffusivity": 0.5},
+        {"D": 0.5, "a": 0.7},
+        lambda p, D, a: p.dt() - D * p.dxx(of=lambda u: u / (1 - a * u)),
+        step=0.01,
+    ),
+    Case(
         "slow_fast_mean",
         1,
         {"initial": 2.0, "noise": 0.5},
@@ -585,3 +593,26 @@ def test_couette_flow_starts_at_rest_and_ends_linear_with_its_published_values_b
     np.testing.assert_allclose(flow.evaluate((walls,), 0.3)["u"][[0, 2]], [0.0, 1.0], atol=EXACT)
     with pytest.raises(InputError, match="begins at t = 0"):
         flow.evaluate((y,), -1.0)
+
+
+def test_rods_begin_with_the_wave_they_are_asked_for_and_keep_their_number():
+    parameters = {"length": 0.7, "wavenumber": 2.0, "mean": 0.6, "amplitude": 0.4}
+    rods, x = solutions.get("hard_rods"), np.arange(64) / 64 * math.pi
+    start = rods.evaluate((x,), 0.0, **parameters)["u"]
+    np.testing.assert_allclose(start, 0.6 + 0.4 * np.cos(2 * x), rtol=0, atol=EXACT)
+    later = rods.evaluate((x,), 0.2, **parameters)["u"]
+    assert later.mean() == pytest.approx(0.6, abs=1e-10)
+
+
+def test_rods_of_no_length_spread_as_points_do():
+    found = solutions.get("hard_rods").evaluate(
+        (1.0,), 0.3, length=1e-12, wavenumber=2.0, mean=0.6, amplitude=0.4
+    )
+    assert found["u"] == pytest.approx(0.6 + 0.4 * math.cos(2.0) * math.exp(-1.2), abs=1e-11)
+
+
+def test_rods_without_room_are_refused():
+    with pytest.raises(InputError, match="have no room at a density"):
+        solutions.get("hard_rods").evaluate(
+            (0.0,), 0.0, length=1.0, wavenumber=1.0, mean=0.8, amplitude=0.3
+        )

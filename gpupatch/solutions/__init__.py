@@ -17,6 +17,7 @@ from gpupatch.solutions.modes import (
     homogenised_mode,
 )
 from gpupatch.solutions.registry import REQUIRED, ExactSolution, exact_solution, get, names
+from gpupatch.solutions.rods import hard_rods
 from gpupatch.solutions.spreading import barenblatt, couette_start, gaussian_heat
 from gpupatch.solutions.waves import standing_wave, travelling_wave
 
@@ -34,6 +35,7 @@ __all__ = [
     "fisher_wave",
     "gaussian_heat",
     "get",
+    "hard_rods",
     "heat_mode",
     "homogenised_mode",
     "names",
