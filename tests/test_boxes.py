@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from gpupatch import solutions
 from gpupatch.backends.select import get_backend
 from gpupatch.burst import Burst
 from gpupatch.errors import NonFiniteError, SchemeError
@@ -197,6 +198,41 @@ def test_boxes_are_kept_from_burst_to_burst():
     assert np.abs(moved).max() < 2.0
     assert scheme.micro_steps == 10 + 2 * 100
     assert scheme.particle_steps == scheme.micro_steps * 3 * 32
+
+
+def test_methods_that_lose_the_noise_are_refused():
+    scheme = couette(LinearBoxes())
+    implicit = Projection("implicit")
+    with pytest.raises(SchemeError, match="keeps no account of noise"):
+        simulate(scheme, {"velocity": 0.0}, 1.0, projection=implicit)
+
+
+def test_leaps_are_chosen_by_the_values_alone():
+    scheme = couette(LinearBoxes())
+    adaptive = Projection("adaptive", tol=1e-3)
+    run = simulate(scheme, {"velocity": 0.0}, 200.0, projection=adaptive, save=2)
+    flow = solutions.get("couette_start")
+    exact = flow.evaluate(scheme.grid.centres, 200.0, diffusivity=VISCOSITY / 0.5, width=40.0)["u"]
+    np.testing.assert_allclose(run["velocity"][-1, 0], exact, atol=0.02)
+
+
+def test_bursts_are_repeated_until_the_noise_is_tolerated():
+    """Couette flow has the flux 0.02; 4 boxes with noise 0.02 know it to 0.01 from one burst."""
+    errors = {}
+    for tolerance in (None, 0.25, 0.02):
+        scheme = couette(LinearBoxes(0.02), boxes=4, tolerance=tolerance)
+        scheme.slope(0.0, scheme.initial({"velocity": lambda y: y / 40}))
+        errors[tolerance] = scheme.flux_error.max()
+        settling, burst = 10, 100
+        bursts = (scheme.micro_steps - settling) // burst
+        if tolerance is None:
+            assert bursts == 1
+        elif tolerance == 0.02:
+            assert bursts == 16
+        else:
+            assert 1 < bursts < 16
+            assert errors[tolerance] <= 0.25 * np.abs(scheme.flux).max()
+    assert errors[None] > errors[0.25] > errors[0.02]
 
 
 def test_boxes_that_burst_stop_the_run_where_it_happened():

@@ -1,5 +1,7 @@
 """The macro step: the five acts in order, for three kinds of patch scheme."""
 
+from gpupatch.scheme.box_flux import BoxFluxScheme
+from gpupatch.scheme.boxes import BoxProblem, BoxScheme
 from gpupatch.scheme.burst import BurstScheme
 from gpupatch.scheme.coupled import CoupledScheme
 from gpupatch.scheme.flux import FluxScheme
@@ -11,6 +13,9 @@ from gpupatch.scheme.problem import Problem
 from gpupatch.scheme.sampling import Sampling
 
 __all__ = [
+    "BoxFluxScheme",
+    "BoxProblem",
+    "BoxScheme",
     "BurstScheme",
     "CoupledScheme",
     "FluxScheme",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,51 +17,18 @@ from gpupatch.particles.observe import ParticlePlan, block_weights
 from gpupatch.particles.prepare import crystal_boxes, retuned, settled
 from gpupatch.particles.state import ParticleState
 from gpupatch.projection import Projection
+from gpupatch.scheme.box_laws import LAWS
 from gpupatch.scheme.boxes import SAMPLE, BoxProblem, block_steps
-from gpupatch.scheme.particles import ParticleScheme, ParticleSystem
+from gpupatch.scheme.interface import Shown
+from gpupatch.scheme.particles import ParticleScheme, ParticleSystem, patch_centres
 from gpupatch.scheme.problem import Initial
 from gpupatch.scheme.propagated import Propagated, combined, exactly
 
 BLOCKS = 8
 """Blocks of a burst from which an error is taken where there is one box only."""
 
-
-@dataclass(frozen=True)
-class Law:
-    """What a gradient drives through a box, and what it is called.
-
-    Attributes:
-        field: the coarse field.
-        drive: control of the dynamics that stands for the gradient.
-        coefficient: name of -flux/gradient.
-        observables: what the flux is computed from.
-        flux: the flux from the moments of a box.
-    """
-
-    field: str
-    drive: str
-    coefficient: str
-    observables: tuple[str, ...]
-    flux: Callable[[Mapping[str, NDArray[np.float64]]], NDArray[np.float64]]
-
-
-LAWS = {
-    "sheared": Law(
-        "velocity", "shear_rate", "viscosity", ("kinetic_stress", "virial"),
-        lambda m: -m["stress"][..., 0, 1],
-    ),
-    "heat_driven": Law(
-        "temperature", "heat_field", "conductivity", ("heat_flux",),
-        lambda m: m["heat_flux"][..., 0],
-    ),
-}  # fmt: skip
-"""By dynamics of the boxes:
-
-===========  =================================================  ====================================
-sheared      d(rho u)/dt = -dJ/dy,   J = -sigma_xy              box at shear_rate = du/dy
-heat_driven  d(rho c T)/dt = -dJ/dx, J the heat flux            box at heat_field = -(dT/dx)/T
-===========  =================================================  ====================================
-"""
+MOST_BURSTS = 16
+"""Bursts for one slope, after which noise is accepted."""
 
 
 class BoxFluxScheme(ParticleScheme):
@@ -90,6 +56,8 @@ class BoxFluxScheme(ParticleScheme):
             are driven as their face is.
         capacity: heat capacity per particle at constant volume, c/density, for the temperature.
         settle: model time that the boxes are given to melt and settle before the first burst.
+        tolerance: standard error of the fluxes, relative to the largest of them, for which a burst
+            is repeated up to `MOST_BURSTS` times; never when absent.
 
     Attributes:
         boxes: as the last burst left them, patch = box x member x face; None before the first.
@@ -114,9 +82,12 @@ class BoxFluxScheme(ParticleScheme):
         strength: float | None = None,
         capacity: float | None = None,
         settle: float = 10.0,
+        tolerance: float | None = None,
     ):
         super().__init__(problem, backend, burst)
         self.states, self.settle, self.strength = problem, settle, strength
+        self.tolerance = tolerance
+        self._samples = BLOCKS if burst.replicas == 1 else burst.replicas
         kind = problem.model.dynamics.kind
         if kind not in LAWS:
             raise SchemeError(
@@ -128,8 +99,9 @@ class BoxFluxScheme(ParticleScheme):
             raise SchemeError(
                 f"fluxes from boxes are for grids of one axis; this one has {problem.grid.ndim}."
             )
-        if strength is not None and not strength > 0:
-            raise SchemeError(f"`strength` is {strength}; it must be positive.")
+        for name, given in (("strength", strength), ("tolerance", tolerance)):
+            if given is not None and not given > 0:
+                raise SchemeError(f"`{name}` is {given}; it must be positive.")
         if (capacity is None) == (self.law.field == "temperature"):
             raise SchemeError(
                 "`capacity`, the heat capacity per particle, belongs to the temperature: "
@@ -248,19 +220,28 @@ class BoxFluxScheme(ParticleScheme):
             imposed = np.where(drive < 0, -self.strength, self.strength)
         scale = 1.0 if self.strength is None else drive / imposed
         raw = self._burst(T, imposed)
-        samples = raw.reshape(-1, *value.shape)
-        count = len(samples)
-        self._squares += ((samples - samples.mean(axis=0)) ** 2).sum(axis=0)
-        self._freedom += count - 1
-        mean, variance = samples.mean(axis=0), self._squares / self._freedom / count
-        driven = imposed * per_drive
-        self._driven += [(driven * mean).sum(axis=1), (driven**2).sum(axis=1)]
-        self._driven_variance += (driven**2 * variance).sum(axis=1)
-        return mean * scale, np.sqrt(variance) * np.abs(scale)
+        flux, variance = raw.mean(axis=0) * scale, self._variance(len(raw))
+        while self._too_noisy(flux, np.sqrt(variance) * np.abs(scale), len(raw)):
+            raw = np.concatenate([raw, self._burst(T, imposed)])
+            flux, variance = raw.mean(axis=0) * scale, self._variance(len(raw))
+        driven, bursts = imposed * per_drive, len(raw) / self._samples
+        crossed = driven * raw.mean(axis=0)
+        self._driven += [bursts * crossed.sum(axis=1), bursts * (driven**2).sum(axis=1)]
+        self._driven_variance += bursts**2 * (driven**2 * variance).sum(axis=1)
+        return flux, np.sqrt(variance) * np.abs(scale)
+
+    def _variance(self, count: int) -> NDArray[np.float64]:
+        """Of means of so many samples, from the spread of all bursts so far, [member, face]."""
+        return self._squares / self._freedom / count
+
+    def _too_noisy(self, flux, error, count: int) -> bool:
+        if self.tolerance is None or count >= MOST_BURSTS * self._samples:
+            return False
+        return bool(np.any(error.max(axis=1) > self.tolerance * np.abs(flux).max(axis=1)))
 
     def _burst(self, T, imposed) -> NDArray[np.float64]:
-        """Fluxes of all boxes driven for one burst, [block, box, member, face]."""
-        n_steps, blocks = self.burst_steps, BLOCKS if self.copies == 1 else 1
+        """Fluxes of all boxes driven for one burst, [block x box, member, face]."""
+        n_steps, blocks = self.burst_steps, self._samples // self.copies
         heal = SAMPLE * round(self.burst_spec.healing / self.dt / SAMPLE)
         weights = block_weights(n_steps, heal, SAMPLE, blocks)
         plan = ParticlePlan(n_steps, self.dt, self.law.observables, weights, first=self._steps)
@@ -276,7 +257,10 @@ class BoxFluxScheme(ParticleScheme):
         self._steps += n_steps
         self.count(n_steps, self.dt, int(boxes.counts.sum()))
         found = self.law.flux(moments(self._model, boxes, self.law.observables, seen))
-        return found.reshape(blocks, self.copies, *T.shape)
+        samples = found.reshape(self._samples, *T.shape)
+        self._squares += ((samples - samples.mean(axis=0)) ** 2).sum(axis=0)
+        self._freedom += self._samples - 1
+        return samples
 
     def _settled(self, temperature: NDArray[np.float64]) -> ParticleState:
         density = np.tile(np.repeat(self._density, self.n_faces), self.copies)
@@ -319,6 +303,14 @@ class BoxFluxScheme(ParticleScheme):
         gradient = self.at_faces(0.0, basis)[1]
         return (gradient[:-1] - gradient[-1]).T
 
+    def particles(self, U: Propagated, t: float) -> Shown | None:
+        """The particles of one box on every face as the last burst left them; None before it."""
+        if self.boxes is None:
+            return None
+        first = np.arange(self.n_members * self.n_faces)
+        centres = patch_centres(self.lifting.centres, self.n_members)
+        return Shown(self.boxes.picked(first), tuple(self._model.boundary), centres)
+
     def system(self, projection: Projection, t: float, U: Propagated) -> ParticleSystem:
         """This scheme as the system that a projective method leaps over."""
         return _PropagatedSystem(self)
@@ -328,8 +320,15 @@ class BoxFluxScheme(ParticleScheme):
         return combined(terms)
 
     def upload(self, U: Macro) -> Propagated:
-        """Coarse values without noise."""
-        return exactly(U)
+        """Refused: values that were outside have lost the account of their noise.
+
+        Raises:
+            SchemeError: always.
+        """
+        raise SchemeError(
+            "fluxes from boxes are noisy, and method 'implicit' keeps no account of noise. Use "
+            "`euler`, `rk2`, `rk4`, `ab2`-`ab4` or `adaptive`."
+        )
 
     def download(self, values: Propagated) -> Macro:
         """Coarse values on the host."""
