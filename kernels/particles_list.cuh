@@ -25,12 +25,12 @@ struct Neighbours {
     if (crowd.team.any(!made || moved(crowd))) make(crowd);
   }
 
-  // Whether a particle has moved half the skin. In a sheared box displacements are relative to the
+  // Whether a particle has moved half the skin, less a thousandth for rounding. In a sheared box displacements are relative to the
   // flow, which itself brings two particles closer by no more than the strain times their distance.
   template <class Crowd>
   __device__ bool moved(const Crowd& crowd) const {
     const double flow = fabs(strain);
-    const double most = (room.skin - flow * (room.reach + room.skin / 2.0)) / 2.0;
+    const double most = 0.4995 * (room.skin - flow * (room.reach + room.skin / 2.0));
     bool far = most <= 0.0;
     for (int i = crowd.team.rank; i < crowd.n; i += TEAM) {
       T d[D];

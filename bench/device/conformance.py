@@ -1,4 +1,4 @@
-"""Whether the backend does on the device what the NumPy reference does: the parity suite.
+"""Whether the backend does on the device what the NumPy reference does: the parity suites.
 
 Where pytest is absent a shorter comparison of the same problems takes its place.
 """
@@ -19,7 +19,7 @@ import numpy as np
 from bench.device.trials import Row, reason_of
 
 ROOT = Path(__file__).parents[2]
-_SUITE = "tests/backends/test_parity.py"
+_SUITES = ("tests/backends/test_parity.py", "tests/backends/test_cuda_particles.py")
 _OUTCOME = re.compile(r"^(\S+::\S.*?) (PASSED|FAILED|ERROR|SKIPPED)", re.MULTILINE)
 _STEPS = 8
 
@@ -39,7 +39,7 @@ def conformance(host: bool, seconds: float, log: Path) -> Row:
     if importlib.util.find_spec("pytest") is None:
         return row | {"by": "built-in comparison"} | compare_here(host)
     chosen = ["-k", "host and sums_norms"] if host else ["-m", "cuda and not slow"]
-    command = [sys.executable, "-m", "pytest", _SUITE, "-v", "-W", "default", *chosen]
+    command = [sys.executable, "-m", "pytest", *_SUITES, "-v", "-W", "default", *chosen]
     command += ["-p", "no:cacheprovider", "--tb=short", "--color=no"]
     with log.open("w", encoding="utf-8") as out:
         process = subprocess.Popen(

@@ -10,6 +10,7 @@ from particle_problems import PROBLEMS, fluid, mixture, polymer
 from gpupatch.backends._cuda import CudaBackend
 from gpupatch.backends._device import Resources
 from gpupatch.backends._numpy_particles import NumpyParticles
+from gpupatch.backends.select import get_backend
 from gpupatch.errors import BackendError
 from gpupatch.particles.model import Neighbours, ParticleModel
 
@@ -52,6 +53,17 @@ ALL = [
     for one in itertools.product(PROBLEMS, CLASSES, TOLERANCE)
     if not impossible(*one[:2]) and one not in FEW
 ]
+
+
+@pytest.fixture(params=["host", pytest.param("cuda", marks=pytest.mark.cuda)])
+def anywhere(request):
+    """The backend on the CPU, and on a GPU if there is one."""
+    if request.param == "host":
+        return request.getfixturevalue("host")
+    try:
+        return get_backend("cuda")[0]
+    except BackendError as error:
+        pytest.skip(str(error))
 
 
 def with_class(host, kind, **limits):
@@ -98,20 +110,20 @@ def compare(host, name, kind, dtype):
 
 
 @pytest.mark.parametrize(("name", "kind", "dtype"), FEW)
-def test_bursts_agree_with_the_definition(host, name, kind, dtype):
-    compare(host, name, kind, dtype)
+def test_bursts_agree_with_the_definition(anywhere, name, kind, dtype):
+    compare(anywhere, name, kind, dtype)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind", "dtype"), ALL)
-def test_all_bursts_agree_with_the_definition(host, name, kind, dtype):
-    compare(host, name, kind, dtype)
+def test_all_bursts_agree_with_the_definition(anywhere, name, kind, dtype):
+    compare(anywhere, name, kind, dtype)
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_a_burst_cut_in_two_gives_the_same_bits(host, kind):
+def test_a_burst_cut_in_two_gives_the_same_bits(anywhere, kind):
     problem = fluid()
-    kernels = with_class(host, kind).load_particles(problem.model, "float64")
+    kernels = with_class(anywhere, kind).load_particles(problem.model, "float64")
     whole, _ = burst(kernels, problem, problem.plan(9, first=0))
     handle = kernels.pack(problem.state)
     kernels.burst(handle, problem.plan(4, first=0))
@@ -138,10 +150,10 @@ def test_a_batch_that_does_not_fit_is_done_in_pieces_with_the_same_bits(host, ma
         )
 
 
-def test_lists_give_the_bits_of_all_pairs_however_often_they_are_made(host):
+def test_lists_give_the_bits_of_all_pairs_however_often_they_are_made(anywhere):
     def after(kind, **neighbours):
         problem = fluid(neighbours=Neighbours(**neighbours))
-        kernels = with_class(host, kind).load_particles(problem.model, "float64")
+        kernels = with_class(anywhere, kind).load_particles(problem.model, "float64")
         return *burst(kernels, problem, problem.plan(40)), kernels.facts()["bursts begun again"]
 
     expected, samples, _ = after("block")

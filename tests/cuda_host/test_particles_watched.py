@@ -32,13 +32,13 @@ def watched(mode: str, which: str) -> int:
 @pytest.mark.parametrize("mode", ["asan", "tsan"])
 def test_nothing_is_found_in_a_few_bursts(mode):
     few = " or ".join(f"({each})" for each in FEW[mode])
-    assert watched(mode, f"bursts_agree and float64 and ({few})") == len(FEW[mode])
+    assert watched(mode, f"host and bursts_agree and float64 and ({few})") == len(FEW[mode])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["asan", "tsan"])
 def test_nothing_is_found_in_any_burst(mode):
-    assert watched(mode, "agree_with_the_definition") > 60
+    assert watched(mode, "host and agree_with_the_definition") > 60
 
 
 class Careless(FencedDevice):
