@@ -57,6 +57,7 @@ class NumbaParticles:
 
     def pack(self, state: ParticleState) -> ParticleState:
         """A copy of a state in the working precision."""
+        self.model.check(state)
         packed = state.copy()
         packed.positions = np.ascontiguousarray(packed.positions, dtype=self.dtype)
         packed.velocities = np.ascontiguousarray(packed.velocities, dtype=self.dtype)

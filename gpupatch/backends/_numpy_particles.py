@@ -63,6 +63,7 @@ class NumpyParticles:
 
     def pack(self, state: ParticleState) -> ParticleState:
         """A copy of a state."""
+        self.model.check(state)
         return state.copy()
 
     def unpack(self, handle: ParticleState) -> ParticleState:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.errors import RuleError, suggestion
+from gpupatch.errors import InputError, RuleError, suggestion
 from gpupatch.particles.dynamics import Dynamics, HardRods, HeatDriven, Sheared
 from gpupatch.particles.interaction import Angles, Bonds, Field, Pair
+from gpupatch.particles.state import ParticleState
 
 BOUNDARIES = ("periodic", "reflecting", "open")
 SEARCHES = ("auto", "all", "verlet")
@@ -115,6 +116,54 @@ class ParticleModel:
             )
         if isinstance(self.dynamics, HeatDriven) and (set(self.masses) != {1.0} or any(acting[1:])):
             raise RuleError("`heat_driven` dynamics is for a fluid of particles of mass 1.")
+
+    def check(self, state: ParticleState) -> None:
+        """Refuse a state that cannot be one of this model, before it is packed.
+
+        Args:
+            state: the particles.
+
+        Raises:
+            InputError: if dimensions, types or controls are others than those of the model, bonds
+                or angles name particles that are not in every patch, or a periodic box is so narrow
+                that a particle would meet two images of another.
+        """
+        if state.ndim != self.ndim:
+            raise InputError(
+                f"the particles have {state.ndim} coordinates, the model {self.ndim} dimensions."
+            )
+        wanted = self.dynamics.controls
+        if state.controls.shape[1] != len(wanted):
+            raise InputError(
+                f"`{self.dynamics.kind}` dynamics imposes {list(wanted)}, but the state has "
+                f"{state.controls.shape[1]} controls. Give them to `make_state`, with `names`."
+            )
+        types = state.types[state.present]
+        if types.min(initial=0) < 0 or types.max(initial=0) >= self.n_types:
+            raise InputError(
+                f"particles are of types {types.min()} to {types.max()}, the model has types 0 to "
+                f"{self.n_types - 1}."
+            )
+        self._check_topology(int(state.counts.min(initial=np.iinfo(np.int32).max)))
+        if self.pair is not None:
+            closed = [a for a, b in enumerate(self.boundary) if b == "periodic"]
+            narrowest = state.box[:, closed].min(initial=np.inf)
+            if narrowest < 2 * self.pair.cutoff * (1 - 1e-9):
+                raise InputError(
+                    f"a periodic box is {narrowest:.6g} wide, less than twice the cutoff "
+                    f"{self.pair.cutoff:.6g}, so that a particle would meet another one twice. Use "
+                    "more particles, a lower density or a shorter cutoff."
+                )
+
+    def _check_topology(self, fewest: int) -> None:
+        parts = [] if self.bonds is None else [("a bond", self.bonds.pairs)]
+        parts += [] if self.angles is None else [("an angle", self.angles.triples)]
+        for name, numbers in parts:
+            if numbers.max(initial=0) >= fewest:
+                raise InputError(
+                    f"{name} names particle {numbers.max()}, but a patch has only {fewest} "
+                    "particles, numbered from 0."
+                )
 
     @property
     def n_types(self) -> int:

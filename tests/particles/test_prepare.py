@@ -126,10 +126,10 @@ def test_boxes_differ_from_each_other_and_from_stream_to_stream():
 
 def test_a_template_is_stretched_to_the_density_and_keeps_its_shape():
     model = fluid(NoseHoover(), seed=3)
-    state = crystal_boxes(model, 32, [0.5, 0.7], 1.0)
+    state = crystal_boxes(model, 108, [0.5, 0.7], 1.0)
     state = settled(model, kernels_of(model), state, 1.0, 30, 0.004)
     lifted = retuned(model, state, density=[0.6, 0.6], temperature=[0.8, 1.1], velocity=[1, 0, 0])
-    np.testing.assert_allclose(32 / np.prod(lifted.box, axis=1), 0.6, rtol=1e-14)
+    np.testing.assert_allclose(108 / np.prod(lifted.box, axis=1), 0.6, rtol=1e-14)
     before = wrapped(model, state).positions / state.box[:, :, None]
     np.testing.assert_allclose(lifted.positions / lifted.box[:, :, None], before, atol=1e-13)
     T, u = temperature_and_velocity(model, lifted)
