@@ -35,7 +35,7 @@ from bench.device.plots import draw
 from bench.device.results import finish, summary, wrong
 from bench.device.trials import Bench, Candidate
 from bench.device.workloads import WORKLOADS, sized
-from gpupatch.backends._cuda_particle_choice import Batch, shapes
+from gpupatch.backends._cuda_particle_choice import ParticleBatch, shapes
 from gpupatch.backends._cuda_particle_source import KERNEL, particle_text
 from gpupatch.errors import BackendError
 
@@ -127,7 +127,7 @@ def loops_over_pairs(kind, n, dtype):
     if reason is not None:
         pytest.skip(reason)
     model = PARTICLES["lj256"].model
-    ((shape, _),) = shapes(model, Batch(n, True, 0.8, dtype), LIMITS, kind)
+    ((shape, _),) = shapes(model, ParticleBatch(n, True, 0.8, dtype), LIMITS, kind)
     cubin = nvrtc.compile_cubin(particle_text(model, dtype, shape), "sm_90", (KERNEL,))
     found = nvrtc.inner_loops(nvrtc.sass(cubin)[KERNEL])
     return [one for one in found if one["MUFU"] and not one["LDG"] and not one["STG"]]

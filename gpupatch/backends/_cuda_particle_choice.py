@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from gpupatch.backends._cuda_particle_source import CLASSES, Shape, site_bytes
+from gpupatch.backends._cuda_particle_source import Shape, site_bytes
 from gpupatch.backends._device import Limits
-from gpupatch.errors import BackendError, suggestion
+from gpupatch.errors import BackendError
 from gpupatch.particles.model import ParticleModel
 
 LARGEST_WARP = 256
@@ -24,7 +24,7 @@ there are more than so few."""
 
 
 @dataclass(frozen=True)
-class Batch:
+class ParticleBatch:
     """What the choice depends on beside the model.
 
     Attributes:
@@ -58,38 +58,38 @@ class Arrangement:
     memory: int
 
 
-def shapes(model: ParticleModel, batch: Batch, limits: Limits, wanted: str) -> list[tuple]:
+def shapes(
+    model: ParticleModel, batch: ParticleBatch, limits: Limits, wanted: str
+) -> list[tuple[Shape, str]]:
     """Ways to give the particles to threads, the best first, each with the reason.
 
     Args:
         model: the micro-simulator.
         batch: its patches.
         limits: of the device.
-        wanted: one of `CLASSES`.
+        wanted: one of `CLASSES` of _cuda_particle_source.py.
 
     Returns:
         Pairs of a `Shape` and a reason.
 
     Raises:
-        BackendError: for an unknown class, or one that cannot take the model.
+        BackendError: for a class that cannot take the model.
     """
-    if wanted not in CLASSES:
-        raise BackendError(
-            f"there is no class of particle kernels `{wanted}`. {suggestion(wanted, CLASSES)}"
-        )
     obstacles = {"warp": _not_warp(model, batch), "list": _not_list(model, batch), "block": ""}
     if wanted != "auto":
         if obstacles[wanted]:
             raise BackendError(
                 f"the class of kernels `{wanted}` cannot take this model: {obstacles[wanted]}. "
-                "Use `auto`."
+                "Use `auto`, or the backend `numba`."
             )
         return [(_shape(wanted, model, batch, limits), "it was asked for")]
     kinds = _order(model, batch, obstacles)
     return [(_shape(kind, model, batch, limits), reason) for kind, reason in kinds]
 
 
-def _order(model: ParticleModel, batch: Batch, obstacles: dict[str, str]) -> list[tuple[str, str]]:
+def _order(
+    model: ParticleModel, batch: ParticleBatch, obstacles: dict[str, str]
+) -> list[tuple[str, str]]:
     search = model.neighbours.search
     within = neighbours_within(model, batch) if model.pair is not None else math.inf
     pays = within < _PAYS * batch.capacity and batch.capacity > _FEW
@@ -103,7 +103,7 @@ def _order(model: ParticleModel, batch: Batch, obstacles: dict[str, str]) -> lis
     return kinds
 
 
-def _not_warp(model: ParticleModel, batch: Batch) -> str:
+def _not_warp(model: ParticleModel, batch: ParticleBatch) -> str:
     """Why a warp cannot hold a patch, or ""."""
     if batch.capacity > LARGEST_WARP:
         return f"a warp holds {LARGEST_WARP} particles, not {batch.capacity}"
@@ -114,7 +114,7 @@ def _not_warp(model: ParticleModel, batch: Batch) -> str:
     return ""
 
 
-def _not_list(model: ParticleModel, batch: Batch) -> str:
+def _not_list(model: ParticleModel, batch: ParticleBatch) -> str:
     if model.pair is None:
         return "there is no pair potential"
     if batch.capacity > _LARGEST_LIST:
@@ -122,14 +122,14 @@ def _not_list(model: ParticleModel, batch: Batch) -> str:
     return ""
 
 
-def neighbours_within(model: ParticleModel, batch: Batch) -> float:
+def neighbours_within(model: ParticleModel, batch: ParticleBatch) -> float:
     """Particles within cutoff and skin of one, where they are spread evenly."""
     assert model.pair is not None
     reach = model.pair.cutoff + model.neighbours.skin
     return batch.density * _BALL[model.ndim] * reach**model.ndim
 
 
-def width_of(model: ParticleModel, batch: Batch) -> int:
+def width_of(model: ParticleModel, batch: ParticleBatch) -> int:
     """Neighbours of one particle for which a new list has room."""
     if model.neighbours.capacity is not None:
         return model.neighbours.capacity
@@ -137,9 +137,7 @@ def width_of(model: ParticleModel, batch: Batch) -> int:
     return max(1, min(wanted, batch.capacity - 1))
 
 
-def arrange(
-    shape: Shape, model: ParticleModel, batch: Batch, width: int
-) -> Arrangement:  # fmt: skip
+def arrange(shape: Shape, model: ParticleModel, batch: ParticleBatch, width: int) -> Arrangement:
     """Lay out the memory of one block.
 
     Args:
@@ -164,7 +162,7 @@ def arrange(
     return Arrangement(width, places, ends[True], ends[False])
 
 
-def _shape(kind: str, model: ParticleModel, batch: Batch, limits: Limits) -> Shape:
+def _shape(kind: str, model: ParticleModel, batch: ParticleBatch, limits: Limits) -> Shape:
     if kind == "warp":
         rows = max(1, -(-batch.capacity // 32))
         full = batch.full and batch.capacity == 32 * rows
@@ -185,8 +183,8 @@ def _needs_many_registers(model: ParticleModel) -> bool:
 
 
 def fitted(
-    shape: Shape, model: ParticleModel, batch: Batch, limits: Limits, width: int
-) -> Shape:  # fmt: skip
+    shape: Shape, model: ParticleModel, batch: ParticleBatch, limits: Limits, width: int
+) -> Shape:
     """The shape with the list, and if need be the sites, moved to device memory.
 
     Args:

@@ -102,9 +102,7 @@ def _by_particle(groups: NDArray[np.int64], capacity: int) -> tuple[NDArray, NDA
     return first, np.argsort(flat, kind="stable")
 
 
-def motion(
-    model: ParticleModel, dt: float, first: int, count: int, stream: int
-) -> Struct:  # fmt: skip
+def motion(model: ParticleModel, dt: float, first: int, count: int, stream: int) -> Struct:
     """The structure `Motion`.
 
     Args:
@@ -141,7 +139,7 @@ def _numbers(dynamics: Dynamics, dt: float) -> tuple[float, float]:
 
 def observation(
     names: Sequence[str], weights: NDArray[np.float64], core: Core, ndim: int, kept: Tables
-) -> Struct:  # fmt: skip
+) -> Struct:
     """The structure `Observe`; where samples go is set for each launch.
 
     Args:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gpupatch.backends._cuda_memory import MemoryPlan
 from gpupatch.backends._cuda_particle_choice import (
     Arrangement,
-    Batch,
+    ParticleBatch,
     arrange,
     fitted,
     shapes,
@@ -106,7 +106,7 @@ class Packed:
 
     pieces: list[Piece]
     fixed: ParticleState
-    batch: Batch
+    batch: ParticleBatch
 
 
 class CudaParticles:
@@ -133,7 +133,7 @@ class CudaParticles:
         self.launched: Counter[str] = Counter()
         self.waits: Counter[str] = Counter()
         self.redone = 0
-        self._compiled: dict[Batch, Compiled] = {}
+        self._compiled: dict[ParticleBatch, Compiled] = {}
         self._media: dict[int, tuple[Struct, Tables]] = {}
 
     def pack(self, state: ParticleState) -> Packed:
@@ -142,11 +142,12 @@ class CudaParticles:
         Raises:
             BackendError: if the device cannot hold a single patch.
         """
+        self.model.check(state)
         fixed = state.copy()
         volume = np.prod(fixed.box, axis=1)
         density = float((fixed.counts / volume).max(initial=0.0))
         full = bool((fixed.counts == fixed.capacity).all())
-        batch = Batch(fixed.capacity, full, _steady(density), self.dtype.name)
+        batch = ParticleBatch(fixed.capacity, full, _steady(density), self.dtype.name)
         chunk = self._memory(fixed, batch).chunk
         pieces = [
             Piece(first, count, self._arrays(fixed, first, count))
@@ -211,7 +212,7 @@ class CudaParticles:
             "bursts begun again": self.redone,
         }
 
-    def compiled(self, batch: Batch) -> Compiled:
+    def compiled(self, batch: ParticleBatch) -> Compiled:
         """The kernel for a batch: the best class for which the compiler takes no local memory.
 
         Args:
@@ -224,7 +225,7 @@ class CudaParticles:
             self._compiled[batch] = self._choose(batch)
         return self._compiled[batch]
 
-    def _choose(self, batch: Batch) -> Compiled:
+    def _choose(self, batch: ParticleBatch) -> Compiled:
         candidates = shapes(self.model, batch, self.device.limits, self.kernels)
         passed_over = []
         for shape, reason in candidates:
@@ -235,7 +236,7 @@ class CudaParticles:
             passed_over.append(f"{found.name} took {local} B of local memory")
         return dataclasses.replace(found, reason="; ".join([*passed_over, found.reason]))
 
-    def _compile(self, shape: Shape, batch: Batch, width: int, reason: str) -> Compiled:
+    def _compile(self, shape: Shape, batch: ParticleBatch, width: int, reason: str) -> Compiled:
         text = particle_text(self.model, self.dtype.name, shape)
         arrangement = arrange(shape, self.model, batch, width)
         return Compiled(_module(self.device, text), shape, arrangement, reason)
@@ -243,9 +244,7 @@ class CudaParticles:
     def _run(self, handle: Packed, plan: ParticlePlan, keep=None) -> NDArray[np.float64]:
         """Launch the burst on every piece; `keep` takes the arrays of each afterwards."""
         tables = Tables(self.device)
-        observe = observation(
-            plan.observables, plan.weights, plan.core, self.model.ndim, tables
-        )  # fmt: skip
+        observe = observation(plan.observables, plan.weights, plan.core, self.model.ndim, tables)
         clock = motion(self.model, plan.dt, plan.first, plan.n_steps, plan.stream)
         n_out = plan.weights.shape[1]
         n_component = component_count(plan.observables, self.model.ndim)
@@ -265,7 +264,7 @@ class CudaParticles:
         return np.concatenate(parts, axis=1)
 
     def _burst(
-        self, batch: Batch, piece: Piece, arrays: dict[str, DeviceArray], clock: Struct,
+        self, batch: ParticleBatch, piece: Piece, arrays: dict[str, DeviceArray], clock: Struct,
         observe: Struct, out: DeviceArray,
     ) -> None:  # fmt: skip
         """One launch, and another with more room for as long as a list of neighbours overflows."""
@@ -286,7 +285,7 @@ class CudaParticles:
             self._compiled[batch] = found
 
     def _launch(
-        self, found: Compiled, batch: Batch, piece: Piece, arrays: dict[str, DeviceArray],
+        self, found: Compiled, batch: ParticleBatch, piece: Piece, arrays: dict[str, DeviceArray],
         clock: Struct, observe: Struct,
     ) -> int:  # fmt: skip
         """Run the kernel; the most neighbours of a particle, if there was not enough room."""
@@ -345,7 +344,7 @@ class CudaParticles:
     def _put(self, arrays: dict[str, NDArray]) -> dict[str, DeviceArray]:
         return {name: self.device.put(array) for name, array in arrays.items()}
 
-    def _memory(self, state: ParticleState, batch: Batch) -> MemoryPlan:
+    def _memory(self, state: ParticleState, batch: ParticleBatch) -> MemoryPlan:
         """Device memory of a state, and of the copy that a list of neighbours needs."""
         one = self._arrays(state, 0, 1)
         held = {name: array.nbytes for name, array in one.items()}
@@ -362,7 +361,7 @@ class CudaParticles:
         return self.device.get(array)
 
 
-def width_of_shape(shape: Shape, model: ParticleModel, batch: Batch) -> int:
+def width_of_shape(shape: Shape, model: ParticleModel, batch: ParticleBatch) -> int:
     """Neighbours of one particle for which a kernel has room; 0 if it has no list."""
     return width_of(model, batch) if shape.kind == "list" else 0
 

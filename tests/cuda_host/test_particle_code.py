@@ -6,7 +6,7 @@ from cuda_host.host import LIMITS
 from cuda_host.nvrtc import ARCHITECTURES
 from particle_problems import LJ, PROBLEMS
 
-from gpupatch.backends._cuda_particle_choice import Batch, shapes
+from gpupatch.backends._cuda_particle_choice import ParticleBatch, shapes
 from gpupatch.backends._cuda_particle_source import KERNEL, particle_text
 from gpupatch.particles.dynamics import Newton
 from gpupatch.particles.interaction import Pair
@@ -36,7 +36,7 @@ def compiled(name, kind, capacity, dtype, arch):
     if reason:
         pytest.skip(reason)
     model = ARGON if name == "argon" else PROBLEMS[name]().model
-    batch = Batch(capacity, capacity % 32 == 0, 0.8, dtype)
+    batch = ParticleBatch(capacity, capacity % 32 == 0, 0.8, dtype)
     ((shape, _),) = shapes(model, batch, LIMITS, kind)
     cubin = nvrtc.compile_cubin(particle_text(model, dtype, shape), arch, (KERNEL,))
     assert "warning" not in cubin.log, cubin.log
