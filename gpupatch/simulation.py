@@ -18,6 +18,7 @@ from gpupatch.files.layout import Layout, layout_dataset
 from gpupatch.projection import History, Projection
 from gpupatch.schedule import FINISHED, NON_FINITE, Interrupts, Schedule, Stop
 from gpupatch.scheme import Scheme, SteppingScheme
+from gpupatch.scheme.interface import ShowingScheme, Shown
 from gpupatch.scheme.problem import Function, Initial
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def simulate(
     keep_micro: bool = False,
     callbacks: Sequence[Callable[[float, Macro], None]] = (),
     record: Recorder | None = None,
+    show: Callable[[float, Shown], None] | None = None,
     progress: Callable[[float, int], None] | None = None,
     attrs: Mapping[str, Any] | None = None,
 ) -> Solution:
@@ -122,18 +124,22 @@ def simulate(
         callbacks: called with (time, coarse values) after every leap.
         record: called at every saved time with (time, coarse, and micro, exact and standard
             errors or None).
-        progress: called with (time, cell updates so far) after every leap.
+        show: called at every saved time with (time, particles of the patches), if there are any.
+        progress: called with (time, updates so far) after every leap.
         attrs: facts to be stored with the result.
 
     Returns:
         The solution up to `end`, or up to where the run was stopped or failed.
 
     Raises:
-        InputError: if the schedule is impossible, or a `burst` or `flux` scheme has no projection.
+        InputError: if the schedule is impossible, a `burst` or `flux` scheme has no projection, or
+            there are no particles to `show`.
     """
     schedule = Schedule(start, end, save)
     interrupts = Interrupts()
-    run = _Run(scheme, projection, exact, keep_micro, callbacks, record, progress, interrupts)
+    if show is not None and not isinstance(scheme, ShowingScheme):
+        raise InputError(f"the patches of this `{scheme.kind}` scheme hold no particles to show.")
+    run = _Run(scheme, projection, exact, keep_micro, callbacks, record, show, progress, interrupts)
     began = time.perf_counter()
     status, failure = FINISHED, None
     with interrupts:
@@ -170,12 +176,13 @@ class _Run:
     """The moving parts of one call of `simulate`."""
 
     def __init__(
-        self, scheme, projection, exact, keep_micro, callbacks, record, progress, interrupts
+        self, scheme, projection, exact, keep_micro, callbacks, record, show, progress, interrupts
     ):
         self.scheme, self.projection, self.functions = scheme, projection, exact
         self.keep_micro: bool = keep_micro
         self.interrupts: Interrupts = interrupts
         self.callbacks, self.record, self.progress = callbacks, record, progress
+        self.show: Callable[[float, Shown], None] | None = show
         self.times: list[float] = []
         self.coarse: list[Macro] = []
         self.micro: list[Micro] = []
@@ -299,6 +306,8 @@ class _Run:
             self.uncertainty.append(error)
         if self.record is not None:
             self.record(t, coarse, micro, exact, error)
+        if self.show is not None and (shown := self.scheme.particles(state, t)) is not None:
+            self.show(t, shown)
         self.seconds["restrict_and_save"] += time.perf_counter() - began
 
     def _exact_values(self, t: float) -> Macro | None:

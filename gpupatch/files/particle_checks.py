@@ -310,9 +310,11 @@ def check_results_of_particles(
 ) -> Iterator[Mistake]:
     """Particles have no medium, no sites and no full lattice."""
     if particles is None:
-        if output.particles:
+        if output.particles is not False:
             yield Mistake("output.particles", "there are no particles; for sites: patches = true.")
         return
+    if output.particles and particles.dynamics in KINDS:
+        yield Mistake("output.particles", "patches of a lattice gas hold numbers at sites.")
     if coefficients:
         yield Mistake("coefficients", "this has no effect with particles; use `particles.field`.")
     if output.patches:

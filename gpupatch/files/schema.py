@@ -238,6 +238,15 @@ class Time(Section):
     save: Annotated[int | tuple[float, ...], PlainValidator(_saves)] = 11
 
 
+def _patches(value: Any) -> bool | tuple[int, ...]:
+    if isinstance(value, bool):
+        return value
+    whole = isinstance(value, list | tuple) and all(type(one) is int for one in value)
+    if not whole or not value or min(value) < 0:
+        raise ValueError("it must be true, false or a list of numbers of patches")
+    return tuple(value)
+
+
 class Output(Section):
     """`[output]`: what goes into the results.
 
@@ -245,13 +254,14 @@ class Output(Section):
         fields: names of the fields; all when absent.
         patches: whether the micro-fields inside the patches are kept as well.
         every: the micro-fields, or the particles, are kept at every so-many-th saved time.
-        particles: whether the particles inside the patches are kept, in `particles.nc`.
+        particles: whether the particles inside the patches are kept, in `particles.nc`: all of
+            them, or those in patches of the given numbers, counted from 0 in every member.
     """
 
     fields: tuple[Text, ...] | None = None
     patches: Flag = False
     every: Count = 1
-    particles: Flag = False
+    particles: Annotated[bool | tuple[int, ...], PlainValidator(_patches)] = False
 
 
 class Checkpoint(Section):

@@ -20,7 +20,7 @@ _ONLY_FOR = {
     "number": ((), ("flux", "burst")),
     "weight": ((), ("flux", "burst")),
     "common": ((), ("flux", "burst")),
-    "tolerance": ((), ("flux", "burst")),
+    "tolerance": ((), ("flux", "burst", "box_flux")),
     "max_replicas": ((), ("flux", "burst")),
     "diffusivity": ((), ("flux",)),
     "kernel": ((), ("burst",)),

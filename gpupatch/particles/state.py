@@ -83,6 +83,11 @@ class ParticleState:
         """Which entries are particles, [patch, particle]."""
         return np.arange(self.capacity) < self.counts[:, None]
 
+    def picked(self, patches: NDArray[np.int64]) -> ParticleState:
+        """Some of the patches, in the order asked for."""
+        values = {f.name: getattr(self, f.name)[patches] for f in dataclasses.fields(self)}
+        return ParticleState(**values)
+
     def copy(self) -> ParticleState:
         """An independent copy."""
         values = {f.name: getattr(self, f.name).copy() for f in dataclasses.fields(self)}

@@ -78,7 +78,8 @@ def half_widths(ds: xr.Dataset) -> dict[str, float] | None:
 def patch_boxes(ds: xr.Dataset, axes: list[str]) -> np.ndarray | None:
     """Corners of every patch in the plane (or on the line) of some axes.
 
-    The patches of the scheme `flux` lie on the faces of the cells, all others at the centres.
+    The patches of the schemes `flux` and `box_flux` lie on the faces of the cells, all others at
+    the centres.
 
     Args:
         ds: result of a run.
@@ -92,7 +93,7 @@ def patch_boxes(ds: xr.Dataset, axes: list[str]) -> np.ndarray | None:
         return None
     centres = {axis: ds[axis].values for axis in axes}
     grids = [[centres[axis] for axis in axes]]
-    if ds.attrs.get("scheme") == "flux":
+    if ds.attrs.get("scheme") in ("flux", "box_flux"):
         grids = [
             [cell_edges(centres[axis]) if axis == normal else centres[axis] for axis in axes]
             for normal in axes

@@ -192,18 +192,23 @@ def make_patches(
 
 def make_boxes(case: Case, particles: Particles, model: ParticleModel | LatticeGas) -> BoxProblem:
     """Periodic boxes at imposed states."""
-    pair = particles.pair
-    assert particles.number is not None
+    pair, n = particles.pair, particles.number
+    assert n is not None
+    grid = _cells(case)
+    if case.scheme.kind == "box_flux":
+        density = particles.density or min(case.members["density"])
+        width = min((n / density) ** (1 / model.ndim), min(grid.gap))
+        grid = particle_grid(case.grid.domain, case.grid.patches, width, _boundary(case))
     return BoxProblem(
         model=model,
-        grid=_cells(case),
+        grid=grid,
         controls=_controls(case, particles),
         names=case.field_names,
         members=case.members,
         replicas=case.run.replicas,
         dtype=case.run.dtype,
         seed=case.run.seed,
-        particles=particles.number,
+        particles=n,
         tails=pair is not None and pair.tail,
     )
 
@@ -300,8 +305,9 @@ def make_scheme(
     if given.kind == "box_flux":
         assert isinstance(problem, BoxProblem)
         return BoxFluxScheme(
-            problem, backend, burst, given.order, given.strength, given.capacity, settle
-        )
+            problem, backend, burst, given.order, given.strength, given.capacity, settle,
+            given.tolerance,
+        )  # fmt: skip
     sampling = Sampling(
         lift=given.lift or "low_noise",
         number=given.number,

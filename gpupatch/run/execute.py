@@ -22,7 +22,9 @@ from gpupatch.files.case import Case
 from gpupatch.files.output import SOLUTION, SolutionWriter
 from gpupatch.files.progress import Progress
 from gpupatch.files.report import REPORT, prepare_directory, write_report
+from gpupatch.files.snapshots import SNAPSHOTS
 from gpupatch.run.build import Parts, build
+from gpupatch.run.particles import PICTURE, ParticleRecord
 from gpupatch.schedule import FINISHED, INTERRUPTED, NON_FINITE, TERMINATED
 from gpupatch.scheme import Scheme
 from gpupatch.simulation import Solution, result_layout, simulate
@@ -88,7 +90,11 @@ def run_case(
             return RunResult(None, None, 0)
         directory = prepare_directory(out, overwrite)
         files = [SOLUTION, REPORT, PLOT]
-        facts = {"title": case.title, "case": case.name, "order": str(case.scheme.order)}
+        if case.output.particles is not False:
+            files += [SNAPSHOTS, PICTURE]
+        facts = {"title": case.title, "case": case.name}
+        if reads_order(case):
+            facts["order"] = str(case.scheme.order)
         about = about_run(case, chosen.name, reason, trust)
         write_report(directory / REPORT, {**about, "status": "running", "files": files})
         solution = _simulate(case, parts, directory, facts, quiet)
@@ -108,8 +114,9 @@ def _simulate(case: Case, parts: Parts, directory: Path, facts: dict[str, Any], 
         exact = full_domain_reference(parts.scheme, parts.initial, time.start)
     facts = {**facts, "domain": [end for pair in case.grid.domain for end in pair]}
     record = Record(case, parts.scheme, facts, directory / SOLUTION)
-    with record, Progress(time.start, time.end, quiet=quiet) as progress:
-        return simulate(
+    particles = ParticleRecord(case, parts.scheme, directory)
+    with record, particles, Progress(time.start, time.end, quiet=quiet) as progress:
+        solution = simulate(
             parts.scheme,
             parts.initial,
             time.end,
@@ -119,9 +126,12 @@ def _simulate(case: Case, parts: Parts, directory: Path, facts: dict[str, Any], 
             exact=exact,
             keep_micro=keep,
             record=record,
+            show=particles if case.output.particles is not False else None,
             progress=progress.update,
             attrs=facts,
         )
+    particles.draw(solution)
+    return solution
 
 
 class Record:
@@ -220,6 +230,12 @@ def about_run(case: Case, backend: str, reason: str, trust: bool) -> dict[str, A
     return about
 
 
+def reads_order(case: Case) -> bool:
+    """Whether the scheme of a case interpolates with the order that it gives."""
+    kinds = ("coupled", "burst", "flux") if case.particles is None else ("flux", "box_flux")
+    return case.scheme.kind in kinds
+
+
 def describe(case: Case, parts: Parts, backend: str, reason: str) -> str:
     """What is about to be run, in a few lines."""
     scheme = parts.scheme
@@ -228,14 +244,16 @@ def describe(case: Case, parts: Parts, backend: str, reason: str) -> str:
         *scheme.describe(),
         f"backend {backend}, {scheme.dtype}: {reason}",
     ]
-    title = f"{case.title or case.name}: {model}, {scheme.kind} scheme of order {case.scheme.order}"
+    order = f" of order {case.scheme.order}" if reads_order(case) else ""
+    title = f"{case.title or case.name}: {model}, {scheme.kind} scheme{order}"
     return "\n  ".join([title, *lines])
 
 
 def outcome(solution: Solution, directory: Path) -> str:
     """What has come out, in a few lines."""
     report = solution.report
-    files = f"results in {directory}: {SOLUTION}, {REPORT}, {PLOT}"
+    names = [SOLUTION, REPORT, PLOT, SNAPSHOTS, PICTURE]
+    files = f"results in {directory}: {', '.join(n for n in names if (directory / n).exists())}"
     if solution.status == NON_FINITE:
         return f"stopped at t = {solution.times[-1]:g}, the last good state\n{files}"
     lines = [*_accuracy(solution), _work(report)]

@@ -18,7 +18,8 @@ from gpupatch.particles.prepare import crystal_boxes, settled
 from gpupatch.particles.state import ParticleState
 from gpupatch.projection import Projection
 from gpupatch.projection.system import System
-from gpupatch.scheme.particles import ParticleProblem, ParticleScheme
+from gpupatch.scheme.interface import Shown
+from gpupatch.scheme.particles import ParticleProblem, ParticleScheme, patch_centres
 from gpupatch.scheme.problem import Function, Initial, call, one_per_member
 
 STATE = ("density", "temperature")
@@ -305,6 +306,17 @@ class BoxScheme(ParticleScheme):
         member, cell = divmod(patch, int(np.prod(self.grid.patches)))
         where = tuple(int(i) for i in np.unravel_index(cell, self.grid.patches))
         return NonFiniteError(t, member, where, "positions")
+
+    def particles(self, state: BoxRun, t: float) -> Shown:
+        """The particles of one box of every state."""
+        first = np.arange(self.n_members * int(np.prod(self.grid.patches)))
+        centres = patch_centres(self.grid.centres, self.n_members)
+        return Shown(state.boxes.picked(first), tuple(self._model.boundary), centres)
+
+    def result_facts(self) -> dict[str, Any]:
+        """Attributes of the result; the boxes do not lie in the space of the grid."""
+        facts = super().result_facts()
+        return {name: fact for name, fact in facts.items() if name not in ("half_width", "core")}
 
     def averages(self, functions: Mapping[str, Function], t: float | None) -> NDArray[np.float64]:
         """Functions of position (and time) at the centres of the cells, [field, *cells]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from gpupatch.lifting.chains import lift_chain
 from gpupatch.particles.dynamics import VelocityFlips
 from gpupatch.particles.interaction import chain
 from gpupatch.particles.observe import Core, ParticlePlan
-from gpupatch.particles.state import make_state
+from gpupatch.particles.state import ParticleState, make_state
+from gpupatch.scheme.interface import Shown
 from gpupatch.scheme.particle_density import Sampling
 from gpupatch.scheme.particle_flux import ParticleFluxScheme
-from gpupatch.scheme.particles import ParticleProblem
+from gpupatch.scheme.particles import ParticleProblem, patch_centres
 from gpupatch.scheme.problem import Initial
 from gpupatch.theory.chains import flip_conductivity
 
@@ -101,6 +103,27 @@ class ChainFluxScheme(ParticleFluxScheme):
             "pinning": self.pinning,
         }
 
+    def particles(self, U: Macro, t: float) -> Shown:
+        """The chains with which the next burst begins, on all faces, particles at their places."""
+        profile, boundary, axes = self.profiles(t, U)
+        state = self._lift_chains(profile, self._stream + 1)
+        state = replace(state, positions=state.positions + self._places)
+        return Shown(state, boundary, patch_centres(axes, self.n_members))
+
+    @property
+    def _places(self) -> NDArray[np.float64]:
+        """Where the particles of a patch are at rest, from its centre."""
+        steps = np.arange(self.length, dtype=np.float64) - (self.length - 1) / 2
+        return steps * self.lattice_spacing
+
+    def _lift_chains(self, profile: NDArray[np.float64], stream: int) -> ParticleState:
+        """Chains in local equilibrium whose temperature has a value and a slope, [patch, 3]."""
+        temperature = profile[:, :1] + profile[:, 1:2] * self._places
+        positions, velocities = lift_chain(
+            temperature, self.stiffness, self.pinning, self.problem.seed, stream
+        )
+        return make_state(positions, self.problem.width, velocities=velocities)
+
     def _burst(self, profile: NDArray[np.float64], axis: int, first: bool) -> NDArray[np.float64]:
         """Currents of every patch in units of the spacing, half the difference of both slopes."""
         problem, repeats = self.problem, self.burst_spec.replicas
@@ -110,15 +133,10 @@ class ChainFluxScheme(ParticleFluxScheme):
         weights[healed + 1 :] = (1 + np.exp(2 * rate * dt)) / 2 / (n_steps - healed)
         core = Core(problem.core_width / self.lattice_spacing)
         plan = ParticlePlan(n_steps, dt, ("bond_flux",), weights, core, stream=self._stream)
-        x = (np.arange(self.length) - (self.length - 1) / 2) * self.lattice_spacing
         rows = np.tile(profile, (repeats, 1))
         flux = np.zeros(len(rows))
         for sign in (1, -1):
-            positions, velocities = lift_chain(
-                rows[:, :1] + sign * rows[:, 1:2] * x, self.stiffness, self.pinning, problem.seed,
-                self._stream,
-            )  # fmt: skip
-            state = make_state(positions, problem.width, velocities=velocities)
+            state = self._lift_chains(rows * [1, sign, 1], self._stream)
             kernels = self.kernels[axis]
             out = kernels.burst(kernels.pack(state), plan)[0, :, 0]
             flux += sign * out / 2

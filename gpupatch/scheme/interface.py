@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gpupatch.arrays import Handle, Macro, Micro
 from gpupatch.errors import NonFiniteError
 from gpupatch.grid import PatchGrid
+from gpupatch.particles.state import ParticleState
 from gpupatch.projection import Projection
 from gpupatch.projection.system import System
 from gpupatch.scheme.problem import Function, Initial
@@ -154,6 +159,34 @@ class Scheme(Protocol):
 
     def result_facts(self) -> dict[str, Any]:
         """Attributes of the result: text, numbers and lists of these."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """The particles of patches at one time, for pictures and files.
+
+    Attributes:
+        state: the particles; the patches of a member follow one another.
+        boundary: what closes each axis, as in `ParticleModel`.
+        centres: where the patches are, [patch, axis], axes of the grid.
+    """
+
+    state: ParticleState
+    boundary: tuple[str, ...]
+    centres: NDArray[np.float64]
+
+
+@runtime_checkable
+class ShowingScheme(Protocol):
+    """A scheme whose patches are made of particles that can be looked at."""
+
+    def particles(self, state: Handle, t: float, /) -> Shown | None:
+        """The particles of all patches of all members; None before there are any.
+
+        Raises:
+            SchemeError: if the patches hold numbers at sites instead.
+        """
         ...
 
 

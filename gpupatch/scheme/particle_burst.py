@@ -13,7 +13,7 @@ from gpupatch.errors import SchemeError
 from gpupatch.lifting import core_lifting, reconstruct
 from gpupatch.lifting.particles import limited
 from gpupatch.particles.observe import Core
-from gpupatch.scheme.particle_density import DensityScheme
+from gpupatch.scheme.particle_density import DensityScheme, Lifted
 from gpupatch.scheme.particles import ParticleProblem
 from gpupatch.scheme.problem import Function, call
 from gpupatch.scheme.sampling import Sampling
@@ -63,8 +63,10 @@ class ParticleBurstScheme(DensityScheme):
             )
         self.core = Core(problem.core_width, 0, kernel)
         self.functional = f"average over the core ({kernel})"
-        middle = np.array([0.0, 1.0, 0.0])
-        self.reconstruction = core_lifting(problem.grid, self.names, 2, [middle])
+        # means over the three sites with the second moment of the kernel are those of parabolas
+        share = self.second_moment / (2 * problem.grid.spacing[0] ** 2)
+        weights = np.array([share, 1 - 2 * share, share])
+        self.reconstruction = core_lifting(problem.grid, self.names, 2, [weights])
         self.kernels = self.load(("open" if self.edges == "open" else "reflecting",))
 
     @property
@@ -96,8 +98,13 @@ class ParticleBurstScheme(DensityScheme):
         line = reconstruct(self.reconstruction, self.reconstruction.extended(U, t))[:, 0]
         c1 = (line[:, 2] - line[:, 0]) / (2 * dx)
         c2 = (line[:, 2] - 2 * line[:, 1] + line[:, 0]) / (2 * dx**2)
-        profile = np.stack([line[:, 1] - c2 * self.second_moment, c1, c2], axis=1)
-        return limited(profile, self.problem.width[0])
+        profile = np.stack([line[:, 1], c1, c2], axis=1)
+        return limited(profile.astype(float), self.problem.width[0])
+
+    def profiles(self, t: float, U: Macro) -> Lifted:
+        """What the patches are lifted with, their ends, and their centres."""
+        end = "open" if self.edges == "open" else "reflecting"
+        return self.profile(t, U), (end,), self.grid.centres
 
     def samples(self, t: float, U: Macro, first: bool) -> NDArray[np.float64]:
         """Slopes of the averages over the cores, [replica, member, 1, cell]."""

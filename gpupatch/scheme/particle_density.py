@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,13 +20,18 @@ from gpupatch.particles.dynamics import Brownian, HardRods
 from gpupatch.particles.lattice_gas import LatticeGas
 from gpupatch.particles.observe import Core, ParticlePlan
 from gpupatch.particles.state import ParticleState, make_state
-from gpupatch.scheme.particles import ParticleProblem, ParticleScheme
+from gpupatch.scheme.interface import Shown
+from gpupatch.scheme.particles import ParticleProblem, ParticleScheme, patch_centres
 from gpupatch.scheme.sampling import Sampling
 
 GAS_STEP = 0.1
 """Micro time step of lattice gases, in units of the time between hops to one side."""
 LOOKS = 20
 """Times that reservoirs are refilled in a burst when nothing is said."""
+
+
+Lifted = tuple[NDArray[np.float64], tuple[str, ...], Sequence[NDArray[np.float64]]]
+"""Densities that patches are lifted with, [member x place, 3], boundary, and centres per axis."""
 
 
 class DensityScheme(ParticleScheme):
@@ -212,6 +218,35 @@ class DensityScheme(ParticleScheme):
             entries["slope"] = {"rms": signal, "standard_error": error}
         return entries
 
+    def profiles(self, t: float, U: Macro) -> Lifted:
+        """What patches (on the faces across x) are lifted with, their ends, and their centres.
+
+        Args:
+            t: time.
+            U: coarse values, [member, 1, *cells].
+
+        Returns:
+            Densities [member x place, 3], boundary, and centres per axis.
+        """
+        raise SchemeError(f"scheme {type(self).__name__} lifts no patches.")
+
+    def particles(self, U: Macro, t: float) -> Shown:
+        """The particles with which the next burst begins, on the faces across x.
+
+        Args:
+            U: coarse values, [member, 1, *cells].
+            t: time.
+
+        Raises:
+            SchemeError: for lattice gases.
+        """
+        if self.gas is not None:
+            raise SchemeError("the patches of a lattice gas hold numbers at sites, no particles.")
+        profile, boundary, axes = self.profiles(t, U)
+        rows = np.tile(profile, (self.burst_spec.replicas, 1))
+        state = self._lift(rows, 0, False, self._stream + 1).picked(np.arange(len(profile)))
+        return Shown(state, boundary, patch_centres(axes, self.n_members))
+
     def result_facts(self) -> dict[str, Any]:
         """Attributes of the result: the particles, their lift, and where their patches are."""
         return super().result_facts() | {
@@ -249,9 +284,10 @@ class DensityScheme(ParticleScheme):
         variance = found.var(axis=0, ddof=1)
         square = np.maximum(found.mean(axis=0) ** 2 - variance / n, 0.0)
         axes = tuple(range(1, square.ndim))
-        signal = np.maximum(square.mean(axis=axes), 1e-300)
-        wanted = (variance.mean(axis=axes) / (self.tolerance**2 * signal)).max()
-        return int(min(np.ceil(wanted), self.max_replicas)) - n
+        signal, noise = square.mean(axis=axes), variance.mean(axis=axes)
+        least = noise / (2 * self.max_replicas)
+        wanted = noise / np.maximum(np.maximum(self.tolerance**2 * signal, least), 1e-300)
+        return int(min(np.ceil(wanted.max()), self.max_replicas)) - n
 
     def _run(
         self, kernels, profile, axis: int, observable: str, core: Core, first: bool, excess: bool
@@ -262,7 +298,7 @@ class DensityScheme(ParticleScheme):
             state: Any = self._lift_gas(rows)
             n = int(state.sum())
         else:
-            state = self._lift(rows, axis, excess)
+            state = self._lift(rows, axis, excess, self._stream)
             n = int(state.counts.sum())
         self.count(n_steps, dt, n, first)
         handle, total = kernels.pack(state), np.zeros(len(rows))
@@ -296,11 +332,13 @@ class DensityScheme(ParticleScheme):
         n_site, seed = round(self.problem.width[0] / self.gas.spacing), self.problem.seed
         return lift_gas(self.gas, self.sampling.lift, profile, n_site, seed, self._stream)
 
-    def _lift(self, profile: NDArray[np.float64], axis: int, excess: bool) -> ParticleState:
+    def _lift(
+        self, profile: NDArray[np.float64], axis: int, excess: bool, stream: int
+    ) -> ParticleState:
         """Patches full of particles; with `excess` they weigh what they exceed the level by."""
         problem, names = self.problem, self.problem.control_names
         seed, per_member = problem.seed, len(profile) // (self.burst_spec.replicas * self.n_members)
-        lifted = lift_particles(self.lifting, profile, problem.width, axis, seed, self._stream)
+        lifted = lift_particles(self.lifting, profile, problem.width, axis, seed, stream)
         rows = problem.control_rows(per_member, self.burst_spec.replicas)
         return make_state(
             lifted.positions,

@@ -13,7 +13,7 @@ from gpupatch.lifting import centre_weights, face_lifting, reconstruct
 from gpupatch.lifting.particles import limited
 from gpupatch.particles.observe import Core
 from gpupatch.scheme.flux import averaged, difference
-from gpupatch.scheme.particle_density import DensityScheme
+from gpupatch.scheme.particle_density import DensityScheme, Lifted
 from gpupatch.scheme.particles import ParticleProblem
 from gpupatch.scheme.sampling import Sampling
 from gpupatch.theory.healing import average_rate_error, longest_burst
@@ -184,6 +184,10 @@ class ParticleFluxScheme(DensityScheme):
                 if face.a == 0 and not callable(face.c) and face.c == 0:
                     np.moveaxis(flux, 3 + axis, 0)[-side] = 0.0
         return flux
+
+    def profiles(self, t: float, U: Macro) -> Lifted:
+        """What the patches on the faces across x are lifted with, their ends, and their centres."""
+        return self.profile(t, U, 0), self._boundary(0), self.axes[0].centres
 
     def _boundary(self, axis: int) -> tuple[str, ...]:
         end = "open" if self.edges == "open" else "reflecting"

@@ -58,6 +58,20 @@ def particle_grid(
     return PatchGrid(domain, patches, 3, dx=dx, boundary=boundary, cells=True)
 
 
+def patch_centres(axes: Sequence[NDArray[np.float64]], members: int) -> NDArray[np.float64]:
+    """Where the patches of all members are.
+
+    Args:
+        axes: positions along each axis.
+        members: members, whose patches follow one another.
+
+    Returns:
+        [patch, axis].
+    """
+    places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+    return np.tile(places, (members, 1))
+
+
 @dataclass(frozen=True, eq=False)
 class ParticleProblem:
     """A micro-simulator of particles on a grid of cells.
