@@ -4,14 +4,18 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy import stats
 
+from gpupatch.backends._numba import NumbaBackend
 from gpupatch.backends._numpy import NumpyBackend
 from gpupatch.burst import Burst
+from gpupatch.files.case import load_case
 from gpupatch.particles.dynamics import Brownian
 from gpupatch.particles.model import ParticleModel
 from gpupatch.particles.observe import ParticlePlan
 from gpupatch.particles.state import make_state
 from gpupatch.projection import Projection
+from gpupatch.run import build
 from gpupatch.scheme.particle_burst import ParticleBurstScheme
 from gpupatch.scheme.particle_flux import ParticleFluxScheme
 from gpupatch.scheme.particles import ParticleProblem, particle_grid
@@ -20,17 +24,20 @@ from gpupatch.simulation import simulate
 from gpupatch.theory.walkers import slope_variance
 
 SIGMAS = 3.5
+NUMPY = NumpyBackend()
 CELLS, H, CORE, LEAP, LEAPS = 10, 0.1, 0.01, 4e-4, 50
 RATE = 4 / H**2 * np.sin(np.pi / CELLS) ** 2
 START = 0.5 * np.sinc(1 / CELLS)
 
 
-def walkers(density, burst, sampling, scheme=ParticleFluxScheme, replicas=1, **options):
+def walkers(
+    density, burst, sampling, scheme=ParticleFluxScheme, replicas=1, backend=NUMPY, **options
+):
     """Walkers with D = 1 on a ring of ten cells, cores H/10 wide, buffers as wide as the core."""
     grid = particle_grid([(0.0, 1.0)], [CELLS], 3 * CORE)
     model = ParticleModel(1, Brownian())
     problem = ParticleProblem(model, grid, {"temperature": 1.0}, replicas=replicas, seed=16)
-    made = scheme(problem, NumpyBackend(), burst, sampling=sampling, **options)
+    made = scheme(problem, backend, burst, sampling=sampling, **options)
     return made, {"density": lambda x: density * (1 + 0.5 * np.sin(2 * np.pi * x))}
 
 
@@ -40,9 +47,9 @@ def amplitudes(solution, scheme, density):
     return 2 / CELLS * (solution["density"][-1] @ wave) / density
 
 
-def run(density, burst, sampling, replicas):
+def run(density, burst, sampling, replicas, backend=NUMPY):
     """Fifty leaps of Euler's method; amplitudes of all replicas at the end."""
-    scheme, initial = walkers(density, Burst(burst), sampling, replicas=replicas)
+    scheme, initial = walkers(density, Burst(burst), sampling, replicas=replicas, backend=backend)
     leaps = Projection("euler", step=LEAP)
     solution = simulate(scheme, initial, LEAPS * LEAP, projection=leaps, save=2)
     drift = solution["density"].sum(axis=2)
@@ -65,7 +72,7 @@ def test_the_diffusivity_of_walkers_has_the_noise_of_chi_squared(ndim):
     """V16: D = <x^2>/(2 d t) has the relative standard deviation sqrt(2/(d N))."""
     n, patches, t = 500, 400, 0.3
     model = ParticleModel(ndim, Brownian(mobility=2.0), boundary=("open",) * ndim, seed=ndim)
-    kernels = NumpyBackend().load_particles(model)
+    kernels = NUMPY.load_particles(model)
     state = make_state(
         np.zeros((patches, ndim, n)), [1.0] * ndim, controls={"temperature": 0.5},
         names=("temperature",),
@@ -150,7 +157,7 @@ def test_walkers_on_faces_follow_the_diffusion_equation():
 @pytest.mark.slow
 def test_walkers_on_faces_follow_the_diffusion_equation_with_all_their_noise():
     """V16c: a million particles per length, 16 runs, amplitude .22776."""
-    found = run(1e6, 5e-6, Sampling("weighted"), 16)
+    found = run(1e6, 5e-6, Sampling("weighted"), 16, NumbaBackend())
     error = found.std(ddof=1) / 4
     assert abs(found.mean() - 0.22776) < SIGMAS * error
     density_noise = 2 * 1e6 / (CORE * 5e-6) * 0.8318
@@ -158,6 +165,29 @@ def test_walkers_on_faces_follow_the_diffusion_equation_with_all_their_noise():
     kept = (1 - LEAP * RATE) ** 2
     expected = step * np.sqrt((1 - kept**LEAPS) / (1 - kept))
     assert abs(found.std(ddof=1) / expected - 1) < SIGMAS / np.sqrt(30)
+
+
+def test_the_built_in_walkers_obey_the_diffusion_equation_within_their_error_bar():
+    """V16c: `gpupatch run walkers`, cell by cell and for the wave as a whole."""
+    case = load_case("walkers")
+    parts = build(case, NUMPY)
+    solution = simulate(
+        parts.scheme, parts.initial, case.time.end, projection=parts.projection, save=2,
+        exact=parts.exact,
+    )  # fmt: skip
+    assert solution.exact is not None
+    found, exact = solution["density"][-1], solution.exact[-1][0, 0]
+    replicas, cells = found.shape
+    scores = (found.mean(axis=0) - exact) / (found.std(axis=0, ddof=1) / np.sqrt(replicas))
+    nu = replicas - 1
+    # squares of Student's t with nu degrees of freedom, of cells that are nearly independent
+    mean, square = nu / (nu - 2), 3 * nu**2 / ((nu - 2) * (nu - 4))
+    assert np.mean(scores**2) < mean + SIGMAS * np.sqrt((square - mean**2) / cells)
+    wave = exact - exact.mean()
+    amplitude = found @ wave / (wave @ wave)
+    error = amplitude.std(ddof=1) / np.sqrt(replicas)
+    assert error < 0.01
+    assert abs(amplitude.mean() - 1) < stats.t.isf(stats.norm.sf(SIGMAS), nu) * error
 
 
 def test_a_burst_too_long_for_its_buffers_is_announced_and_biased():
