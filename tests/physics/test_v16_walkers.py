@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from gpupatch.arrays import Backend
 from gpupatch.backends._numba import NumbaBackend
 from gpupatch.backends._numpy import NumpyBackend
 from gpupatch.burst import Burst
@@ -24,7 +25,7 @@ from gpupatch.simulation import simulate
 from gpupatch.theory.walkers import slope_variance
 
 SIGMAS = 3.5
-NUMPY = NumpyBackend()
+NUMPY: Backend = NumpyBackend()
 CELLS, H, CORE, LEAP, LEAPS = 10, 0.1, 0.01, 4e-4, 50
 RATE = 4 / H**2 * np.sin(np.pi / CELLS) ** 2
 START = 0.5 * np.sinc(1 / CELLS)
