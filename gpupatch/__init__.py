@@ -55,13 +55,24 @@ if TYPE_CHECKING:
         VelocityFlips,
     )
     from gpupatch.particles.interaction import Angles, Bonds, Field, Pair, chain, chain_angles
+    from gpupatch.particles.lattice_gas import LatticeGas
     from gpupatch.particles.model import Neighbours, ParticleModel
     from gpupatch.particles.observe import Core, ParticlePlan
     from gpupatch.particles.potential import Potential, potential
     from gpupatch.particles.state import ParticleState, make_state
     from gpupatch.projection import Projection, project
     from gpupatch.run import run_case
-    from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme, Problem
+    from gpupatch.scheme import (
+        BurstScheme,
+        CoupledScheme,
+        FluxScheme,
+        ParticleBurstScheme,
+        ParticleFluxScheme,
+        ParticleProblem,
+        Problem,
+        Sampling,
+        particle_grid,
+    )
     from gpupatch.simulation import Solution, simulate
 
 _HOMES = {
@@ -79,13 +90,15 @@ _HOMES = {
     "gpupatch.particles.dynamics": "Brownian HardRods HeatDriven Langevin Newton NoseHoover "
     "Rescaled Sheared VelocityFlips",
     "gpupatch.particles.interaction": "Angles Bonds Field Pair chain chain_angles",
+    "gpupatch.particles.lattice_gas": "LatticeGas",
     "gpupatch.particles.model": "Neighbours ParticleModel",
     "gpupatch.particles.observe": "Core ParticlePlan",
     "gpupatch.particles.potential": "Potential potential",
     "gpupatch.particles.state": "ParticleState make_state",
     "gpupatch.projection": "Projection project",
     "gpupatch.run": "run_case",
-    "gpupatch.scheme": "BurstScheme CoupledScheme FluxScheme Problem",
+    "gpupatch.scheme": "BurstScheme CoupledScheme FluxScheme ParticleBurstScheme "
+    "ParticleFluxScheme ParticleProblem Problem Sampling particle_grid",
     "gpupatch.simulation": "Solution simulate",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -111,14 +124,18 @@ __all__ = [
     "HeatDriven",
     "InputError",
     "Langevin",
+    "LatticeGas",
     "Lognormal",
     "Neighbours",
     "Newton",
     "NonFiniteError",
     "NoseHoover",
     "Pair",
+    "ParticleBurstScheme",
+    "ParticleFluxScheme",
     "ParticleModel",
     "ParticlePlan",
+    "ParticleProblem",
     "ParticleState",
     "PatchGrid",
     "Potential",
@@ -127,6 +144,7 @@ __all__ = [
     "Rescaled",
     "Rule",
     "RuleError",
+    "Sampling",
     "SchemeError",
     "Sheared",
     "Solution",
@@ -148,6 +166,7 @@ __all__ = [
     "maximum",
     "minimum",
     "neumann",
+    "particle_grid",
     "potential",
     "project",
     "robin",

@@ -25,14 +25,20 @@ from gpupatch.simulation import simulate
 from gpupatch.theory.walkers import slope_variance
 
 SIGMAS = 3.5
-NUMPY: Backend = NumpyBackend()
+NUMPY = NumpyBackend()
 CELLS, H, CORE, LEAP, LEAPS = 10, 0.1, 0.01, 4e-4, 50
 RATE = 4 / H**2 * np.sin(np.pi / CELLS) ** 2
 START = 0.5 * np.sinc(1 / CELLS)
 
 
 def walkers(
-    density, burst, sampling, scheme=ParticleFluxScheme, replicas=1, backend=NUMPY, **options
+    density,
+    burst,
+    sampling,
+    scheme=ParticleFluxScheme,
+    replicas=1,
+    backend: Backend = NUMPY,
+    **options,
 ):
     """Walkers with D = 1 on a ring of ten cells, cores H/10 wide, buffers as wide as the core."""
     grid = particle_grid([(0.0, 1.0)], [CELLS], 3 * CORE)
@@ -48,7 +54,7 @@ def amplitudes(solution, scheme, density):
     return 2 / CELLS * (solution["density"][-1] @ wave) / density
 
 
-def run(density, burst, sampling, replicas, backend=NUMPY):
+def run(density, burst, sampling, replicas, backend: Backend = NUMPY):
     """Fifty leaps of Euler's method; amplitudes of all replicas at the end."""
     scheme, initial = walkers(density, Burst(burst), sampling, replicas=replicas, backend=backend)
     leaps = Projection("euler", step=LEAP)
