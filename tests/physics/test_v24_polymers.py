@@ -75,7 +75,7 @@ def test_short_stiff_bonds_become_a_worm(force):
     assert abs(errors[1]) < abs(errors[0])
 
 
-def stretched(forces, kappa, n, chains, backend, end, settle):
+def stretched(forces, kappa, n, chains, backend, end, settle, dt=0.02):
     """Chains of stiff springs, one place of the grid per force, and the solution of a run."""
     model = gp.ParticleModel(
         3,
@@ -88,7 +88,7 @@ def stretched(forces, kappa, n, chains, backend, end, settle):
         model, particle_grid([(0, len(forces))], [len(forces)], 1.0),
         controls={"temperature": 1.0}, names=("extension", "square_end"), seed=8,
     )  # fmt: skip
-    scheme = StretchScheme(problem, backend, 0.03, chains, settle)
+    scheme = StretchScheme(problem, backend, dt, chains, settle)
     solution = simulate(
         scheme, {"force": lambda x: np.asarray(forces)[np.floor(x).astype(int)]}, end, save=2
     )
@@ -128,9 +128,9 @@ def test_a_wormlike_chain_is_stretched_and_coils_as_its_bending_says(backend):
 
 @pytest.mark.slow
 def test_polymers_are_stretched_as_exact_chains_within_one_percent(backend):
-    """V24: both chains with small error bars."""
+    """V24: both chains with small error bars; at dt = .03 stiff bonds are 2e-3 too long."""
     for forces, kappa in (([0.5, 1.0, 2.0, 5.0, 10.0], 0.0), ([0.2, 0.5, 1.0, 2.0, 5.0], 4.0)):
-        found, errors = stretched(forces, kappa, 9, 512, backend, 200.0, 60.0)
+        found, errors = stretched(forces, kappa, 9, 128, backend, 150.0, 60.0, dt=0.01)
         check(forces, kappa, 9, found, errors, 0.006)
 
 
