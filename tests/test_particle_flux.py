@@ -12,6 +12,7 @@ from gpupatch.grid import PatchGrid, dirichlet, neumann
 from gpupatch.lifting.reservoirs import refilled
 from gpupatch.particles.dynamics import Brownian, Newton
 from gpupatch.particles.interaction import Field, Pair
+from gpupatch.particles.lattice_gas import LatticeGas
 from gpupatch.particles.library import gaussian
 from gpupatch.particles.model import ParticleModel
 from gpupatch.particles.state import make_state
@@ -172,6 +173,23 @@ def test_a_run_reports_its_particles_replicas_and_error_bars():
     assert bars[0] == pytest.approx(solution.coarse[-1].std(axis=0, ddof=1))
     assert scheme.result_facts()["lift"] == "weighted"
     assert scheme.describe()[0].startswith("6 cells")
+
+
+def test_a_lattice_gas_runs_like_any_other_micro_simulator():
+    grid = particle_grid([(0.0, 720.0)], [6], 60.0)
+    one = ParticleProblem(LatticeGas("ssep"), grid, core=20.0, seed=1, replicas=2)
+    scheme = flux_scheme(one, Burst(12.0, dt=0.5, replicas=8), Sampling("stochastic", common=True))
+
+    def density(x):
+        return 0.5 + 0.3 * np.sin(2 * np.pi * x / 720)
+
+    leaps = Projection("rk2", step=1500.0)
+    solution = simulate(scheme, {"density": density}, 3000.0, projection=leaps, save=2)
+    start, end = solution["density"]
+    assert np.abs(end.sum(axis=1) - start.sum(axis=1)).max() < 1e-12
+    assert (np.abs(end - 0.5).max(axis=1) < np.abs(start - 0.5).max(axis=1)).all()
+    assert scheme.result_facts()["model"] == "ssep"
+    assert solution.report["gain"] > 1
 
 
 def test_a_run_does_not_depend_on_what_ran_before():
