@@ -18,6 +18,7 @@ from gpupatch.files.layout import Layout, layout_dataset
 from gpupatch.files.output import SolutionWriter
 from gpupatch.plot import convergence_plot, plot_dataset, plot_run, space_time
 from gpupatch.plot.geometry import choose, lattice_edges, on_lattice
+from gpupatch.plot.replicas import mean_of_replicas
 from gpupatch.plot.style import color_scale, symbol
 
 LO, HI, HALF = -1.0, 1.0, 0.03
@@ -471,3 +472,42 @@ def test_drawing_does_not_import_pyplot():
 
 def test_maps_are_images_when_patches_are_equispaced():
     assert isinstance(plot_dataset(make(2)).axes[0].images[0], AxesImage)
+
+
+def replicated(replicas=4, swept=2):
+    rng = np.random.default_rng(3)
+    layout = Layout(
+        fields=("u",),
+        centres=(np.linspace(0, 1, 5),),
+        members=replicas * swept,
+        member_coords={
+            "nu": np.repeat(np.arange(1.0, swept + 1), replicas),
+            "replica": np.tile(np.arange(replicas), swept),
+        },
+        with_exact=True,
+    )
+    coarse = [rng.normal(3.0, 0.1, size=layout.macro_shape) for _ in range(2)]
+    exact = [np.full(layout.macro_shape, 3.0) for _ in range(2)]
+    return layout_dataset(layout, [0.0, 1.0], coarse, exact=exact)
+
+
+def test_replicas_are_averaged_and_their_spread_is_the_standard_error():
+    ds = replicated()
+    mean = mean_of_replicas(ds)
+    assert dict(mean.sizes) == {"time": 2, "member": 2, "x": 5}
+    first = ds["u"].values[:, :4]
+    np.testing.assert_allclose(mean["u"].values[:, 0], first.mean(axis=1))
+    np.testing.assert_allclose(mean["u_error"].values[:, 0], first.std(axis=1, ddof=1) / 2)
+    np.testing.assert_array_equal(mean["nu"], [1, 2])
+    assert "member" not in mean_of_replicas(replicated(swept=1)).dims
+    assert mean_of_replicas(mean) is mean
+
+
+def test_bands_of_two_standard_errors_lie_around_the_lines():
+    ds = replicated(swept=1)
+    mean = mean_of_replicas(ds)
+    figure = plot_dataset(ds)
+    bands = [one for one in figure.axes[0].collections if isinstance(one, PolyCollection)]
+    drawn = bands[-1].get_paths()[0].vertices
+    upper = mean["u"][-1] + 2 * mean["u_error"][-1]
+    assert drawn[:, 1].max() == pytest.approx(float(upper.max()))

@@ -13,6 +13,8 @@ import pytest
 import xarray as xr
 
 from gpupatch.cli import main
+from gpupatch.files.extxyz import read_extxyz
+from gpupatch.files.snapshots import read_snapshots
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("--backend", "numpy", "--set", "grid.patches=12", "--set", "time.end=0.02")
@@ -146,3 +148,80 @@ def test_a_rule_file_that_cannot_be_run_is_faulty_input(tmp_path, capsys, fault)
     assert main(words) == 2
     assert "rules.py` cannot be run" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+WALKERS = (
+    *("--backend", "numpy", "--set", "run.replicas=3"),
+    *("--set", "time.end=0.0016", "--set", "time.save=3"),
+    *("--set", "initial.density=2000*(1 + 0.5*sin(2*pi*x))"),
+)
+
+
+def test_a_run_of_particles_leaves_its_standard_errors(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["run", "walkers", *WALKERS, "--set", "compare=", "--out", str(out), "-q"]) == 0
+    report = report_of(out)
+    assert report["replicas"] == 3
+    assert report["fraction_of_space"] == pytest.approx(0.516)
+    with xr.open_dataset(out / "solution.nc") as ds:
+        density, error = ds["density"], ds["density_error"]
+        assert error.attrs == {"long_name": "standard error of density", "units": "1"}
+        np.testing.assert_array_equal(ds["replica"], [0, 1, 2])
+        spread = density.std("member", ddof=1)
+        np.testing.assert_allclose(error.isel(member=1), spread, rtol=1e-12)
+        last = spread.isel(time=-1) / np.sqrt(3)
+        expected = float(np.sqrt((last**2).mean()))
+    assert report["standard_error"]["density"] == pytest.approx(expected, rel=1e-12)
+    assert "error" not in report
+    assert main(["info", str(out)]) == 0
+    assert "particle_steps" in capsys.readouterr().out
+
+
+def test_a_run_tells_its_error_in_standard_errors(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["run", "walkers", *WALKERS, "--set", "initial.density=2e4*(1 + 0.5*sin(2*pi*x))",
+                 "--out", str(out)]) == 0  # fmt: skip
+    told = capsys.readouterr().out
+    assert "mean of 3 replicas" in told
+    assert "standard errors)" in told
+    assert "particle steps in" in told
+
+
+def test_particles_are_kept_drawn_and_exported_on_request(tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["run", "walkers", *WALKERS, "--out", str(out), "-q", "--set", "compare="]
+    assert main([*words, "--set", "output.particles=[0,5]", "--set", "output.every=2"]) == 0
+    assert {"particles.nc", "particles.png"} <= {file.name for file in out.iterdir()}
+    snapshots = list(read_snapshots(out / "particles.nc"))
+    assert [one.time for one in snapshots] == [0.0, 0.0016]
+    assert snapshots[0].centres is not None
+    np.testing.assert_allclose(snapshots[0].centres[:2, 0], [1 / 12, 6 / 12])
+    width = 0.043
+    expected = 2000 * width * (1 + 0.5 * np.sin(2 * np.pi / 12))
+    assert abs(snapshots[0].state.counts[0] - expected) < 1.5
+    assert np.abs(snapshots[0].state.positions).max() <= width / 2
+    assert main(["export", str(out), "--to", "extxyz"]) == 0
+    frames = read_extxyz(out / "particles.xyz")
+    assert len(frames) == 2 * 3 * 2
+    assert main([*words, "--overwrite"]) == 0
+    assert not (out / "particles.nc").exists()
+
+
+def test_patches_that_there_are_not_cannot_be_kept(tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["run", "walkers", *WALKERS, "--out", str(out), "-q", "--set", "compare="]
+    assert main([*words, "--set", "output.particles=[12]"]) == 2
+    assert "a member has the patches 0 to 11" in capsys.readouterr().err
+
+
+def test_a_dry_run_of_particles_tells_the_plan_and_leaves_nothing(tmp_path, capsys):
+    out = tmp_path / "out"
+    for name, plan in (
+        ("walkers", "12 cells, patches of particles 0.043 wide, 3 member(s), 51.6 % of space"),
+        ("lj_fluid", "4 periodic boxes of 256 particles"),
+        ("polymer_stretch", "640 chains of 6 particles"),
+    ):
+        words = WALKERS if name == "walkers" else ("--backend", "numpy")
+        assert main(["run", name, *words, "--out", str(out), "--dry-run"]) == 0
+        assert plan in capsys.readouterr().out
+    assert not out.exists()
