@@ -14,7 +14,13 @@ from gpupatch.errors import InputError, NonFiniteError, SchemeError
 from gpupatch.grid import PatchGrid
 from gpupatch.micro import lattice
 from gpupatch.projection import Projection
-from gpupatch.scheme import BurstScheme, CoupledScheme, Problem
+from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme, Problem, Scheme
+from gpupatch.scheme.box_flux import BoxFluxScheme
+from gpupatch.scheme.boxes import BoxScheme
+from gpupatch.scheme.chain_flux import ChainFluxScheme
+from gpupatch.scheme.particle_burst import ParticleBurstScheme
+from gpupatch.scheme.particle_flux import ParticleFluxScheme
+from gpupatch.scheme.stretch import StretchScheme
 from gpupatch.simulation import Schedule, simulate
 
 EXACT = 1e-12
@@ -347,3 +353,18 @@ def test_a_failure_is_narrowed_down_to_one_step():
     assert solution.failure is not None
     assert solution.failure.time - solution.times[-1] == pytest.approx(1e-3, rel=1e-6)
     assert solution.failure.time == pytest.approx(0.5, abs=0.02)
+
+
+def test_every_scheme_offers_what_a_run_asks_for():
+    members = {name for name in vars(Scheme) if not name.startswith("_")}
+    members |= set(Scheme.__annotations__)
+    for kind in (CoupledScheme, BurstScheme, FluxScheme, ParticleFluxScheme, ParticleBurstScheme,
+                 ChainFluxScheme, BoxScheme, BoxFluxScheme, StretchScheme):  # fmt: skip
+        kept_by_instances = {"micro_steps", "micro_time"}
+        missing = {name for name in members - kept_by_instances if not hasattr(kind, name)}
+        assert not missing, (kind, missing)
+
+
+def test_lattices_have_no_particles_to_show():
+    with pytest.raises(InputError, match="hold no particles to show"):
+        simulate(heat(dt=0.01), WAVE, 0.1, show=lambda t, shown: None)
