@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gpupatch.backends.select import get_backend
     from gpupatch.burst import Burst
     from gpupatch.coupling import Coupling
+    from gpupatch.engines.select import get_engine
     from gpupatch.errors import (
         BackendError,
         CaseError,
@@ -63,7 +64,11 @@ if TYPE_CHECKING:
     from gpupatch.projection import Projection, project
     from gpupatch.run import run_case
     from gpupatch.scheme import (
+        BoxFluxScheme,
+        BoxProblem,
+        BoxScheme,
         BurstScheme,
+        ChainFluxScheme,
         CoupledScheme,
         FluxScheme,
         ParticleBurstScheme,
@@ -71,6 +76,8 @@ if TYPE_CHECKING:
         ParticleProblem,
         Problem,
         Sampling,
+        StretchProblem,
+        StretchScheme,
         particle_grid,
     )
     from gpupatch.simulation import Solution, simulate
@@ -79,6 +86,7 @@ _HOMES = {
     "gpupatch.backends.select": "get_backend",
     "gpupatch.burst": "Burst",
     "gpupatch.coupling": "Coupling",
+    "gpupatch.engines.select": "get_engine",
     "gpupatch.homogenisation": "effective",
     "gpupatch.errors": "BackendError CaseError GpupatchError GridError InputError NonFiniteError "
     "RuleError SchemeError",
@@ -97,8 +105,9 @@ _HOMES = {
     "gpupatch.particles.state": "ParticleState make_state",
     "gpupatch.projection": "Projection project",
     "gpupatch.run": "run_case",
-    "gpupatch.scheme": "BurstScheme CoupledScheme FluxScheme ParticleBurstScheme "
-    "ParticleFluxScheme ParticleProblem Problem Sampling particle_grid",
+    "gpupatch.scheme": "BoxFluxScheme BoxProblem BoxScheme BurstScheme ChainFluxScheme "
+    "CoupledScheme FluxScheme ParticleBurstScheme ParticleFluxScheme ParticleProblem Problem "
+    "Sampling StretchProblem StretchScheme particle_grid",
     "gpupatch.simulation": "Solution simulate",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -107,11 +116,15 @@ __all__ = [
     "Angles",
     "BackendError",
     "Bonds",
+    "BoxFluxScheme",
+    "BoxProblem",
+    "BoxScheme",
     "Brownian",
     "Burst",
     "BurstScheme",
     "CaseError",
     "Cell",
+    "ChainFluxScheme",
     "Core",
     "CoupledScheme",
     "Coupling",
@@ -148,6 +161,8 @@ __all__ = [
     "SchemeError",
     "Sheared",
     "Solution",
+    "StretchProblem",
+    "StretchScheme",
     "VelocityFlips",
     "__version__",
     "arccos",
@@ -161,6 +176,7 @@ __all__ = [
     "exp",
     "flux_rule",
     "get_backend",
+    "get_engine",
     "log",
     "make_state",
     "maximum",

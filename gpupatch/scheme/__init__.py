@@ -1,8 +1,9 @@
-"""The macro step: the five acts in order, for three kinds of patch scheme."""
+"""The macro step: the five acts in order, for every kind of patch scheme."""
 
 from gpupatch.scheme.box_flux import BoxFluxScheme
 from gpupatch.scheme.boxes import BoxProblem, BoxScheme
 from gpupatch.scheme.burst import BurstScheme
+from gpupatch.scheme.chain_flux import ChainFluxScheme
 from gpupatch.scheme.coupled import CoupledScheme
 from gpupatch.scheme.flux import FluxScheme
 from gpupatch.scheme.interface import Scheme, SteppingScheme
@@ -11,12 +12,14 @@ from gpupatch.scheme.particle_flux import ParticleFluxScheme
 from gpupatch.scheme.particles import ParticleProblem, particle_grid
 from gpupatch.scheme.problem import Problem
 from gpupatch.scheme.sampling import Sampling
+from gpupatch.scheme.stretch import StretchProblem, StretchScheme
 
 __all__ = [
     "BoxFluxScheme",
     "BoxProblem",
     "BoxScheme",
     "BurstScheme",
+    "ChainFluxScheme",
     "CoupledScheme",
     "FluxScheme",
     "ParticleBurstScheme",
@@ -26,5 +29,7 @@ __all__ = [
     "Sampling",
     "Scheme",
     "SteppingScheme",
+    "StretchProblem",
+    "StretchScheme",
     "particle_grid",
 ]
