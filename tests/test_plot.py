@@ -508,6 +508,6 @@ def test_bands_of_two_standard_errors_lie_around_the_lines():
     mean = mean_of_replicas(ds)
     figure = plot_dataset(ds)
     bands = [one for one in figure.axes[0].collections if isinstance(one, PolyCollection)]
-    drawn = bands[-1].get_paths()[0].vertices
+    drawn = np.asarray(bands[-1].get_paths()[0].vertices)
     upper = mean["u"][-1] + 2 * mean["u_error"][-1]
     assert drawn[:, 1].max() == pytest.approx(float(upper.max()))

@@ -269,7 +269,7 @@ def _accuracy(solution: Solution) -> list[str]:
     mean = f"mean of {report['replicas']} replicas, " if "replicas" in report else ""
     if "error" in report:
         told = (
-            f"{name} {value:.3g}" + (f" ({ratios[name]:.2g} standard errors)" if ratios else "")
+            f"{name} {value:.3g}" + (f" (rms {ratios[name]:.2g} standard errors)" if ratios else "")
             for name, value in report["error"].items()
         )
         where = f"largest, {mean}{report['functional']}"

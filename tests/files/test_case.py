@@ -92,7 +92,7 @@ def test_a_number_may_be_a_formula_of_numbers():
     case = heat("grid.ratio=1/6", "model.params.D=0.01/pi", "time.end=2*pi")
     assert case.grid.domain == ((0.0, 2 * np.pi),)
     assert case.grid.ratio == (1 / 6,)
-    assert case.model.params == {"D": 0.01 / np.pi}
+    assert case.parameters == {"D": 0.01 / np.pi}
     assert case.time.end == 2 * np.pi
 
 

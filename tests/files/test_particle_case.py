@@ -1,6 +1,7 @@
 """Cases of particles: what `[particles]` means, and how every mistake in it is told."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def case(text: str = COLLOIDS, *overrides: str):
     return parse_case(table(text, *overrides))
 
 
-def scheme(text: str = COLLOIDS, *overrides: str):
+def scheme(text: str = COLLOIDS, *overrides: str) -> Any:
     return build(case(text, *overrides), NumpyBackend()).scheme
 
 
