@@ -225,3 +225,10 @@ def test_a_dry_run_of_particles_tells_the_plan_and_leaves_nothing(tmp_path, caps
         assert main(["run", name, *words, "--out", str(out), "--dry-run"]) == 0
         assert plan in capsys.readouterr().out
     assert not out.exists()
+
+
+def test_replicas_of_a_rule_without_noise_are_refused(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["run", "burgers", *SMALL, "--set", "run.replicas=2", "--out", str(out)]) == 2
+    assert "has no noise" in capsys.readouterr().err
+    assert not out.exists()

@@ -74,6 +74,10 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
         scheme, initial = build_particles(case, backend, trust)
         return _with_exact(case, scheme, initial)
     rule = make_rule(case, trust)
+    if case.run.replicas > 1 and not rule.noise:
+        raise CaseError(
+            f"`run.replicas`: rule `{rule.name}` has no noise, so that all replicas would be equal."
+        )
     grid = make_grid(case)
     coefficients = {
         name: make_coefficient(case, given, trust) for name, given in case.coefficients.items()
