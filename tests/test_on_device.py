@@ -15,7 +15,7 @@ from gpupatch.micro import lattice
 from gpupatch.projection import Projection
 from gpupatch.run import execute
 from gpupatch.run.build import build
-from gpupatch.scheme import FluxScheme, Problem
+from gpupatch.scheme import BurstScheme, FluxScheme, Problem
 from gpupatch.simulation import NON_FINITE, simulate
 
 RUNS = {
@@ -57,6 +57,7 @@ def test_an_euler_leap_takes_two_launches(host):
     overrides = ["time.projection='euler'", "time.step=0.001", "time.end=0.01"]
     solution, scheme = run("rod", overrides, host)
     leaps = solution.report["leaps"]["leaps"]
+    assert isinstance(scheme, BurstScheme)
     kernels = scheme.kernels
     assert isinstance(kernels, CudaKernels)
     assert kernels.batch.launched == {"burst": leaps, "combine_coarse": leaps}

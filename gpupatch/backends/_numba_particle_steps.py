@@ -213,7 +213,7 @@ def move_rods(x, n, box, given, y, key, patch, step, h):
             y[at] = y[at - 1]
             at -= 1
         y[at] = moved
-    shift = int64(turns)
+    shift = int(turns)
     for i in range(n):
         place = i + shift
         turn = place // n
