@@ -126,6 +126,7 @@ class ChainFluxScheme(ParticleFluxScheme):
 
     def _burst(self, profile: NDArray[np.float64], axis: int, first: bool) -> NDArray[np.float64]:
         """Currents of every patch in units of the spacing, half the difference of both slopes."""
+        self._stream += 1
         problem, repeats = self.problem, self.burst_spec.replicas
         rate = self.problem.model.dynamics.rate  # type: ignore[attr-defined]
         n_steps, healed, dt = self.steps()

@@ -167,6 +167,14 @@ def test_two_backends_measure_the_same_currents(backend):
     np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-10 * np.abs(found[1]).max())
 
 
+def test_no_two_bursts_share_random_numbers(backend):
+    """Else replicas that are added for a tolerance would repeat those at hand."""
+    scheme = chain_scheme(backend, gp.Burst(2.0, 1.0, 0.1, replicas=3), cells=4)
+    U = scheme.initial({"energy": wave})
+    samples = np.concatenate([scheme.samples(0.0, U, first) for first in (True, False)])
+    assert len(np.unique(samples[:, 0, 0, 0])) == 6
+
+
 def anharmonic(x, k):
     return k / 2 * x**2 + x**4
 
