@@ -157,3 +157,34 @@ def _errors_of_blocks(series: NDArray[np.float64]) -> dict[int, tuple[float, int
         means = means[:, : 2 * pairs].reshape(len(series), pairs, 2).mean(axis=2)
         length *= 2
     return errors
+
+
+def block_correlation(
+    squares: NDArray[np.float64], products: NDArray[np.float64], blocks: int
+) -> NDArray[np.float64]:
+    """Variance of the mean of a run over that which independent blocks would give it.
+
+        g = [c_0 + 2 (1 - 1/n) c_1] / (S / (n - 1))
+
+    with c_k the covariance of blocks that are k apart, zero for k > 1. They follow from the
+    expectations of the sums over the n blocks of a run, less its mean m,
+
+        S = sum (s_i - m)^2     -> (n - 1) c_0 - 2 (1 - 1/n) c_1
+        P = sum (s_i - m)(s_i+1 - m) -> -(1 - 1/n) c_0 + [n - 1 - 2 (1 - 1/n^2) + 2/n] c_1
+
+    Args:
+        squares: S, summed over as many runs as there are, [member].
+        products: P, likewise.
+        blocks: n, at least 3.
+
+    Returns:
+        g, at least 1, [member].
+
+    Source: Flyvbjerg and Petersen (1989), section III, for the biases [FlyvbjergPetersen1989].
+    """
+    n = blocks
+    of_squares = [n - 1, -2 * (1 - 1 / n)]
+    of_products = [-(1 - 1 / n), n - 1 - 2 * (1 - 1 / n**2) + 2 / n]
+    c0, c1 = np.linalg.solve([of_squares, of_products], np.stack([squares, products]))
+    naive = np.where(squares > 0, squares / (n - 1), 1.0)
+    return np.where(c1 > 0, (c0 + 2 * (1 - 1 / n) * c1) / naive, 1.0)

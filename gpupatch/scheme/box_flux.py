@@ -12,7 +12,7 @@ from gpupatch.arrays import Backend, Macro, ParticleKernels
 from gpupatch.burst import Burst
 from gpupatch.errors import NonFiniteError, SchemeError
 from gpupatch.lifting import face_lifting
-from gpupatch.particles.moments import moments
+from gpupatch.particles.moments import block_correlation, moments
 from gpupatch.particles.observe import ParticlePlan, block_weights
 from gpupatch.particles.prepare import crystal_boxes, retuned, settled
 from gpupatch.particles.state import ParticleState
@@ -121,6 +121,7 @@ class BoxFluxScheme(ParticleScheme):
         self.boxes: ParticleState | None = None
         self._steps = self._sources = 0
         self._squares, self._freedom = np.zeros((members, faces)), 0
+        self._products = np.zeros((members, faces))
         self._driven = np.zeros((2, members))
         self._driven_variance = np.zeros(members)
         self.flux = self.flux_error = np.zeros((members, faces))
@@ -203,7 +204,8 @@ class BoxFluxScheme(ParticleScheme):
         """Fluxes through the faces from one burst, and their standard errors.
 
         The error comes from the spread of the boxes of a face, or of the blocks of a burst where
-        there is one box only; spreads are averaged over the bursts so far.
+        there is one box only, which takes into account that each block resembles the next. Spreads
+        are averaged over the bursts so far.
 
         Args:
             value: the field on the faces, [member, face].
@@ -232,7 +234,11 @@ class BoxFluxScheme(ParticleScheme):
 
     def _variance(self, count: int) -> NDArray[np.float64]:
         """Of means of so many samples, from the spread of all bursts so far, [member, face]."""
-        return self._squares / self._freedom / count
+        variance = self._squares / self._freedom / count
+        if self.copies > 1:
+            return variance
+        sums = self._squares.sum(axis=1), self._products.sum(axis=1)
+        return variance * block_correlation(*sums, BLOCKS)[:, None]
 
     def _too_noisy(self, flux, error, count: int) -> bool:
         if self.tolerance is None or count >= MOST_BURSTS * self._samples:
@@ -244,11 +250,11 @@ class BoxFluxScheme(ParticleScheme):
         n_steps, blocks = self.burst_steps, self._samples // self.copies
         heal = SAMPLE * round(self.burst_spec.healing / self.dt / SAMPLE)
         weights = block_weights(n_steps, heal, SAMPLE, blocks)
-        plan = ParticlePlan(n_steps, self.dt, self.law.observables, weights, first=self._steps)
         hot, push = (np.tile(one.ravel(), self.copies) for one in (T, imposed))
         if self.boxes is None:
             self.boxes = self._settled(hot)
         boxes = retuned(self._model, self.boxes, temperature=hot, controls={self.law.drive: push})
+        plan = ParticlePlan(n_steps, self.dt, self.law.observables, weights, first=self._steps)
         handle = self.kernels.pack(boxes)
         seen = self.kernels.burst(handle, plan)
         self.boxes = self.kernels.unpack(handle)
@@ -258,7 +264,9 @@ class BoxFluxScheme(ParticleScheme):
         self.count(n_steps, self.dt, int(boxes.counts.sum()))
         found = self.law.flux(moments(self._model, boxes, self.law.observables, seen))
         samples = found.reshape(self._samples, *T.shape)
-        self._squares += ((samples - samples.mean(axis=0)) ** 2).sum(axis=0)
+        apart = samples - samples.mean(axis=0)
+        self._squares += (apart**2).sum(axis=0)
+        self._products += (apart[1:] * apart[:-1]).sum(axis=0)
         self._freedom += self._samples - 1
         return samples
 

@@ -343,14 +343,16 @@ class BoxScheme(ParticleScheme):
 
 
 def block_steps(burst: Burst) -> tuple[int, float]:
-    """Micro-steps of a block, a multiple of those between samples, and their length.
+    """Micro-steps of a burst, a multiple of those between samples, and their length.
+
+    It is that of the burst, or less where they would not fit.
 
     Raises:
         SchemeError: if the burst has no time step.
     """
     if burst.dt is None:
         raise SchemeError("boxes need a micro time step: give `burst.dt`.")
-    steps = SAMPLE * max(1, round(burst.length / burst.dt / SAMPLE))
+    steps = SAMPLE * max(1, int(np.ceil(burst.length / burst.dt / SAMPLE * (1 - 1e-12))))
     return steps, burst.length / steps
 
 

@@ -9,7 +9,7 @@ from gpupatch.particles.dynamics import HeatDriven, Newton, Sheared
 from gpupatch.particles.interaction import Pair
 from gpupatch.particles.library import lennard_jones
 from gpupatch.particles.model import ParticleModel
-from gpupatch.particles.moments import THERMAL, estimate, moments
+from gpupatch.particles.moments import THERMAL, block_correlation, estimate, moments
 from gpupatch.particles.observe import ParticlePlan, block_weights
 from gpupatch.particles.prepare import crystal_boxes
 from gpupatch.particles.state import make_state
@@ -228,3 +228,15 @@ def test_constant_samples_have_no_error_and_single_ones_an_unknown_one():
     assert estimate(np.ones(16)).error == 0.0
     with pytest.raises(SchemeError, match="one sample has no standard error"):
         estimate(np.ones(1))
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.3, 1.0])
+def test_blocks_that_resemble_their_neighbours_give_the_error_of_independent_runs(memory):
+    """The variance of the mean of n = 8 blocks, 100000 runs: known within 0.5 % at one sigma."""
+    noise = np.random.default_rng(4).normal(size=(100000, 9))
+    blocks = noise[:, 1:] + memory * noise[:, :-1]
+    apart = blocks - blocks.mean(axis=1, keepdims=True)
+    squares, products = (apart**2).sum(), (apart[:, 1:] * apart[:, :-1]).sum()
+    g = block_correlation(np.array([squares]), np.array([products]), 8)[0]
+    assert g * squares / len(blocks) / 7 / 8 == pytest.approx(blocks.mean(axis=1).var(), rel=0.0175)
+    assert (g > 1.3) == (memory > 0)
