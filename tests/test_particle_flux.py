@@ -10,10 +10,10 @@ from gpupatch.burst import Burst
 from gpupatch.errors import SchemeError
 from gpupatch.grid import PatchGrid, dirichlet, neumann
 from gpupatch.lifting.reservoirs import refilled
-from gpupatch.particles.dynamics import Brownian, Newton
+from gpupatch.particles.dynamics import Brownian, Langevin, Newton
 from gpupatch.particles.interaction import Field, Pair
 from gpupatch.particles.lattice_gas import LatticeGas
-from gpupatch.particles.library import gaussian
+from gpupatch.particles.library import gaussian, lennard_jones
 from gpupatch.particles.model import ParticleModel
 from gpupatch.particles.state import make_state
 from gpupatch.projection import Projection
@@ -229,7 +229,37 @@ def test_reservoirs_keep_the_density_at_both_ends_and_leave_the_rest():
     assert np.nanmax(np.abs(places)) <= width / 2
 
 
+def test_particles_with_velocities_diffuse_with_t_over_friction():
+    """D = T/(m friction) (f h/2) coth(f h/2) in steps h, once the velocities are forgotten."""
+    burst = Burst(4e-6, heal=6e-7, dt=1e-7, replicas=30)
+    one = problem(model=ParticleModel(1, Langevin(1e7)), controls={"temperature": 1e7})
+    scheme = flux_scheme(one, burst, diffusivity=1.0)
+    U = scheme.initial({"density": wave})
+    mode = U[0, 0] - U[0, 0].mean()
+    rates = scheme.samples(0.0, U, True)[:, 0, 0] @ mode / (mode @ mode)
+    expected = laplacian(U, scheme.grid.gap[0])[0, 0] @ mode / (mode @ mode) * 0.5 / np.tanh(0.5)
+    error = rates.std(ddof=1) / np.sqrt(len(rates))
+    assert error < 0.05 * abs(expected)
+    assert abs(rates.mean() - expected) < SIGMAS * error
+
+
+def test_reservoirs_are_looked_at_whatever_the_micro_step():
+    scheme = flux_scheme(sampling=Sampling(edges="reservoir"))
+    assert scheme.steps()[0] == 20
+    assert len(scheme._cuts(20, scheme.burst_length / 20)) == 21
+
+
+def test_particles_that_are_thrown_out_of_their_patch_are_noticed():
+    hard = Pair(lennard_jones, {"epsilon": 1.0, "sigma": 1e-3}, 2.5e-3)
+    model = ParticleModel(1, Brownian(), pair=hard)
+    scheme = flux_scheme(problem(model=model), Burst(4e-6, dt=4e-7), Sampling("stochastic"))
+    with pytest.raises(SchemeError, match="forces have thrown"):
+        scheme.slope(0.0, scheme.initial({"density": 2e3}))
+
+
 SOFT = ParticleModel(1, Brownian(), pair=Pair(gaussian, {"epsilon": 1, "sigma": 1}, 3.0))
+BATH = ParticleModel(1, Langevin(1e6))
+TRAPPED = ParticleModel(1, Brownian(), field=Field(lambda x: x**2))
 DRIVEN = ParticleModel(1, Brownian(), field=Field(lambda x: -x))
 
 
@@ -261,6 +291,21 @@ DRIVEN = ParticleModel(1, Brownian(), field=Field(lambda x: -x))
             lambda: flux_scheme(problem(model=DRIVEN), Burst(1e-6, dt=1e-7), Sampling(common=True)),
             "external field",
         ),
+        (
+            lambda: flux_scheme(problem(model=TRAPPED), Burst(1e-6, dt=1e-7), Sampling()),
+            "linear in the coordinates",
+        ),
+        (
+            lambda: flux_scheme(problem(model=ParticleModel(1, Newton()), controls={})),
+            "a density alone does not tell",
+        ),
+        (
+            lambda: flux_scheme(
+                problem(model=BATH), Burst(1e-6, dt=1e-7), Sampling(edges="reservoir")
+            ),
+            "without a velocity",
+        ),
+        (lambda: flux_scheme(problem(model=BATH), sampling=Sampling()), "give `burst.dt`"),
         (lambda: flux_scheme(order=3), "order"),
         (lambda: ParticleBurstScheme(problem(2), NUMPY, BURST), "one-dimensional"),
         (lambda: flux_scheme().fields(np.zeros((1, 1, 6)), 0.0), "no sites"),

@@ -16,15 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.errors import SchemeError, suggestion
-from gpupatch.particles.noise import LIFTING, uniforms, words
+from gpupatch.particles.noise import LIFTING, normals, uniforms, words
 
 METHODS = ("low_noise", "stochastic", "weighted")
 NUMBERS = ("rounded", "poisson")
 NUMBER_OF = {"low_noise": "rounded", "stochastic": "poisson", "weighted": "poisson"}
 """How many particles a patch receives when nothing is said."""
 
-_PLACES, _PATCHES, _PHASES = range(3)
-"""Step numbers that tell random numbers apart: places, numbers of particles, random phases."""
+_PLACES, _PATCHES, _PHASES, _VELOCITIES = range(4)
+"""Step numbers that tell random numbers apart: places, numbers of particles, random phases,
+velocities."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,25 @@ def lift_particles(
     for k, a in enumerate(a for a in range(len(box)) if a != axis):
         positions[:, a] = np.where(present, places[1 + k] * box[a], 0.0)
     return LiftedParticles(positions, counts, weights)
+
+
+def lift_velocities(
+    shape: tuple[int, int, int], spread: NDArray[np.float64], seed: int, stream: int
+) -> NDArray[np.float64]:
+    """Velocities from Maxwell's distribution.
+
+    Args:
+        shape: patches, axes and particles of a patch.
+        spread: sqrt(T/m) of the particles, in a shape that broadcasts to [patch, axis, particle].
+        seed: seed of the run.
+        stream: number that sets this burst apart from all others.
+
+    Returns:
+        [patch, axis, particle], same units as `spread`.
+    """
+    n_patch, ndim, n = shape
+    xi = normals(seed, stream | LIFTING, _VELOCITIES, n_patch, n)
+    return np.moveaxis(xi[:ndim], 0, 1) * spread
 
 
 def profile_mean(profile: NDArray[np.float64], width: float) -> NDArray[np.float64]:

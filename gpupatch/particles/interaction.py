@@ -311,6 +311,13 @@ class Field:
         names = list(inspect.signature(self.energy).parameters)
         return sp.sympify(trace(self.energy, (), (), names, ndim=1).outputs[0])
 
+    @property
+    def uniform(self) -> bool:
+        """Whether the force is the same everywhere."""
+        axes = [sp.Symbol(name, real=True) for name in AXES]
+        forces = [sp.diff(self.expression, axis) for axis in axes]
+        return not any(force.has(*axes) for force in forces)
+
     @functools.cached_property
     def form(self) -> ScalarForm:
         """The lowered energy V and its gradient along x, y, z."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,14 +13,20 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import Backend, GasBackend, Macro
 from gpupatch.burst import Burst
-from gpupatch.errors import SchemeError, suggestion
-from gpupatch.lifting.gases import METHODS, lift_gas
-from gpupatch.lifting.particles import ParticleLifting, lift_particles, profile_mean
+from gpupatch.errors import SchemeError
+from gpupatch.lifting.gases import lift_gas
+from gpupatch.lifting.particles import (
+    ParticleLifting,
+    lift_particles,
+    lift_velocities,
+    profile_mean,
+)
 from gpupatch.lifting.reservoirs import refilled
 from gpupatch.particles.dynamics import Brownian, HardRods
 from gpupatch.particles.lattice_gas import LatticeGas
 from gpupatch.particles.observe import Core, ParticlePlan
 from gpupatch.particles.state import ParticleState, make_state
+from gpupatch.scheme.density_checks import acts, check_burst, check_gas, check_model
 from gpupatch.scheme.interface import Shown
 from gpupatch.scheme.particles import ParticleProblem, ParticleScheme, patch_centres
 from gpupatch.scheme.sampling import Sampling
@@ -96,16 +103,15 @@ class DensityScheme(ParticleScheme):
     @property
     def interacting(self) -> bool:
         """Whether a lift has something to heal: anything but noise moves the particles."""
-        model = self.problem.model
         if self.gas is not None:
             return self.gas.kind == "zero_range"
-        acting = (model.pair, model.bonds, model.angles, model.field)
-        return any(part is not None for part in acting)
+        return acts(self.problem.model)
 
     @property
     def healing(self) -> float:
         """Time discarded at the beginning of a burst."""
-        if self.burst_spec.heal is None and not self.interacting:
+        free = self.gas is not None or not self.problem.model.dynamics.moves_velocities
+        if self.burst_spec.heal is None and free and not self.interacting:
             return 0.0
         return self.burst_spec.healing
 
@@ -200,7 +206,9 @@ class DensityScheme(ParticleScheme):
         if dt is not None:
             n = max(2 if share else 1, int(np.ceil(length / dt * (1 - 1e-12))))
         else:
-            n = next((k for k in range(1, 65) if abs(share * k - round(share * k)) < 1e-9), 64)
+            least = 1 if self.edges != "reservoir" else math.ceil(length / self._refill - 1e-9)
+            tried = range(least, least + 64)
+            n = next((k for k in tried if abs(share * k - round(share * k)) < 1e-9), tried[-1])
         return n, min(round(share * n), n - 1), length / n
 
     def work(self, reached: float) -> dict[str, Any]:
@@ -313,14 +321,32 @@ class DensityScheme(ParticleScheme):
                 end - begin, dt, (observable,), weights, core, first=begin, stream=self._stream
             )
             total += kernels.burst(handle, plan)[0, :, 0]
+        if self.gas is None and self.interacting:
+            self._check_places(kernels.unpack(handle), axis)
         return total / ((n_steps - healed) * dt)
+
+    def _check_places(self, state: ParticleState, axis: int) -> None:
+        """Refuse bursts whose forces have thrown particles out of closed patches, or nowhere."""
+        half = np.inf if self.edges == "open" else self.problem.width[axis] / 2 * (1 + 1e-5)
+        x = state.positions[:, axis]
+        lost = (state.present & ~(np.isfinite(x) & (np.abs(x) <= half))).sum(axis=1)
+        if lost.any():
+            raise SchemeError(
+                f"forces have thrown {lost.sum()} particles out of {np.count_nonzero(lost)} of "
+                f"{len(lost)} patches in one burst. Use a smaller `burst.dt`, a potential that is "
+                "finite where particles are put at random, or a lower density."
+            )
 
     def _cuts(self, n_steps: int, dt: float) -> list[int]:
         """Steps at which a burst begins, is interrupted for reservoirs, and ends."""
         if self.edges != "reservoir":
             return [0, n_steps]
-        refill = self.sampling.refill or self.burst_length / LOOKS
-        return [*range(0, n_steps, max(1, round(refill / dt))), n_steps]
+        return [*range(0, n_steps, max(1, round(self._refill / dt))), n_steps]
+
+    @property
+    def _refill(self) -> float:
+        """Time between two looks at the reservoirs."""
+        return self.sampling.refill or self.burst_length / LOOKS
 
     def _refilled(self, state: ParticleState, profile, axis: int, look: int) -> ParticleState:
         """The state with its reservoirs refilled."""
@@ -340,9 +366,15 @@ class DensityScheme(ParticleScheme):
         seed, per_member = problem.seed, len(profile) // (self.burst_spec.replicas * self.n_members)
         lifted = lift_particles(self.lifting, profile, problem.width, axis, seed, stream)
         rows = problem.control_rows(per_member, self.burst_spec.replicas)
+        velocities = None
+        if problem.model.dynamics.moves_velocities:
+            spread = np.sqrt(rows[:, names.index("temperature")] / problem.model.masses[0])
+            shape = lifted.positions.shape
+            velocities = lift_velocities(shape, spread[:, None, None], seed, stream)
         return make_state(
             lifted.positions,
             problem.width,
+            velocities=velocities,
             counts=lifted.counts,
             controls={name: rows[:, k] for k, name in enumerate(names)},
             names=names,
@@ -350,57 +382,16 @@ class DensityScheme(ParticleScheme):
         )
 
     def _check(self) -> None:
-        problem, burst, one = self.problem, self.burst_spec, self.sampling
         if self.names != ("density",):
             raise SchemeError(
                 f"the `{self.kind}` scheme of particles has one field, `density`; found "
                 f"{self.names}."
             )
-        if self.tolerance is not None and burst.replicas < 2:
-            raise SchemeError(
-                "`tolerance` needs two replicas of a burst or more, from which its noise is known; "
-                f"found {burst.replicas}."
-            )
+        check_burst(self.burst_spec, self.sampling)
         if self.gas is not None:
-            self._check_gas(self.gas)
-            return
-        if self.edges == "reservoir" and (
-            self.lifting.rod or self.lifting.weight != 1 or one.lift == "weighted"
-        ):
-            raise SchemeError(
-                "reservoirs put in and take out single particles without volume; hard rods and "
-                "particles that stand for many have none. Use edges `reflecting`."
-            )
-        if self.interacting and self.lifting.weight != 1:
-            raise SchemeError("particles that interact stand for themselves: leave out `weight`.")
-        if self.interacting and self.lifting.method == "weighted":
-            raise SchemeError(
-                "particles that interact cannot be given weights. Use the lift `low_noise` or "
-                "`stochastic`."
-            )
-        if self.interacting and burst.dt is None:
-            raise SchemeError("particles that interact need a micro time step: give `burst.dt`.")
-        if self.sampling.common and problem.model.field is not None:
-            raise SchemeError(
-                "`common` subtracts a burst in which nothing changes, but the external field moves "
-                "particles even where the density has no slope. Leave out `common`."
-            )
-
-    def _check_gas(self, gas: LatticeGas) -> None:
-        one, width = self.sampling, self.problem.width[0]
-        if self.edges != "reflecting":
-            raise SchemeError("patches of a lattice gas are closed: leave out `edges`.")
-        if one.number is not None or one.weight != 1:
-            raise SchemeError("a lattice gas reads no `number` and no `weight`: leave them out.")
-        if one.lift not in METHODS:
-            raise SchemeError(
-                f"a lattice gas has no lift `{one.lift}`. {suggestion(one.lift, METHODS)}"
-            )
-        if abs(width / gas.spacing - round(width / gas.spacing)) > 1e-6:
-            raise SchemeError(
-                f"a patch is {width:.6g} wide, which is no whole number of sites at a distance of "
-                f"{gas.spacing:.6g}. Change one of them."
-            )
+            check_gas(self.gas, self.problem.width[0], self.lifting, self.edges)
+        else:
+            check_model(self.problem.model, self.burst_spec, self.sampling, self.edges)
 
 
 def _rms(values: NDArray[np.float64]) -> float:
