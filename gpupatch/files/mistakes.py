@@ -12,7 +12,7 @@ _QUOTED = re.compile(r"'([^']*)'")
 _LONGEST = 60
 _WORDS = {
     "Input should be": "it must be",
-    "(Tuple|Dictionary) should have": "it must have",
+    "(Tuple|Dictionary|Value) should have": "it must have",
     "a valid dictionary or instance of .*": "a table",
     "a valid dictionary": "a table",
     "a valid tuple": "a list",

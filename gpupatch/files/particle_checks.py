@@ -26,6 +26,7 @@ from gpupatch.files.schema import Burst, Compare, Grid, Model, Output, Scheme, T
 from gpupatch.particles.dynamics import DYNAMICS
 from gpupatch.particles.lattice_gas import KINDS, LatticeGas
 from gpupatch.particles.library import ANGLES, FIELDS, POTENTIALS
+from gpupatch.scheme import boxes, stretch
 from gpupatch.scheme.box_flux import LAWS
 
 _AXES = ("x", "y", "z")
@@ -155,6 +156,11 @@ def check_interactions(
             yield Mistake(f"particles.{key}", "particles of a lattice gas only meet at its sites.")
         if particles.masses != Particles.model_fields["masses"].default:
             yield Mistake("particles.masses", "particles of a lattice gas have none.")
+    if particles is not None and particles.dynamics == "hard_rods":
+        if _ndim(particles, grid) > 1:
+            yield Mistake("particles.dynamics", "found 'hard_rods', which live on a line only.")
+        for key in interactions(particles):
+            yield Mistake(f"particles.{key}", "hard rods only collide; nothing else acts on them.")
     if particles is not None and particles.angles is not None and particles.bonds is None:
         yield Mistake("particles.angles", "angles lie between bonds: give `bonds` too.")
 
@@ -241,6 +247,14 @@ def check_patches_of_particles(
             yield Mistake(f"grid.{key}", "patches of particles need it, but it is missing.")
         elif given is not None and len(set(given)) > 1:
             yield Mistake(f"grid.{key}", "it is the same along all axes; give one number.")
+    if grid.core is not None and grid.buffer is not None:
+        width, cell = grid.core[0] + 2 * grid.buffer[0], _narrowest_cell(grid)
+        if width > cell * (1 + 1e-9):
+            yield Mistake(
+                "grid.core",
+                f"patches, {width:g} wide with their buffers, would overlap: they are {cell:g} "
+                "apart. Use fewer patches, or a narrower core or buffer.",
+            )
     if particles.dimensions is not None and scheme.kind not in (*BOXES, *HELD):
         yield Mistake("particles.dimensions", "this is for boxes; the grid says it here.")
     if scheme.kind == "stretch" and particles.bonds is None:
@@ -253,6 +267,20 @@ def check_patches_of_particles(
             "particles.number",
             "this is for boxes and chains; elsewhere it follows from the density.",
         )
+
+
+def _narrowest_cell(grid: Grid) -> float:
+    return min((hi - lo) / n for (lo, hi), n in zip(grid.domain, grid.patches, strict=False))
+
+
+def check_measures(particles: Particles | None, scheme: Scheme) -> Iterator[Mistake]:
+    """What is to be measured in boxes or of chains is something that can be."""
+    if particles is None or scheme.kind not in HELD:
+        return
+    known = (boxes if scheme.kind == "box" else stretch).QUANTITIES
+    for name in scheme.measure or ():
+        if name not in known:
+            yield Mistake("scheme.measure", f"nothing measures `{name}`. {suggestion(name, known)}")
 
 
 def check_fields_of_particles(
@@ -328,6 +356,7 @@ PARTICLE_CHECKS = (
     check_dynamics,
     check_interactions,
     check_patches_of_particles,
+    check_measures,
     check_fields_of_particles,
     check_bursts_of_particles,
     check_results_of_particles,

@@ -43,6 +43,25 @@ end = 1.0
 projection = "euler"
 step = 0.5
 """
+RODS = """
+[particles]
+dynamics = "hard_rods"
+length = 1.0
+temperature = 1.0
+[grid]
+domain = [[0.0, 100.0]]
+patches = 5
+core = 2.0
+buffer = 4.0
+[burst]
+length = 0.05
+[initial]
+density = 0.4
+[time]
+end = 1.0
+projection = "euler"
+step = 0.5
+"""
 FLUID = """
 [particles]
 dynamics = "langevin"
@@ -106,7 +125,7 @@ def mistakes(text: str, *overrides: str) -> list[str]:
     return str(caught.value).splitlines()[1:]
 
 
-@pytest.mark.parametrize("text", [COLLOIDS, FLUID, CHAIN])
+@pytest.mark.parametrize("text", [COLLOIDS, RODS, FLUID, CHAIN])
 def test_a_case_of_particles_survives_being_written_and_read(text):
     found = case(text)
     assert parse_case(read_toml(dump_toml(found.resolved()), "again")) == found
@@ -201,7 +220,11 @@ def test_an_energy_is_parsed_by_a_whitelist(text, told):
         (COLLOIDS, "particles.angles.potential=wormlike", "particles.angles.kappa"),
         (COLLOIDS, "particles.neighbours.serch=all", "Did you mean `search`?"),
         (COLLOIDS, "particles.number=100", "elsewhere it follows from the density"),
-        (COLLOIDS, "particles.masses=[]", "particles.masses"),
+        (COLLOIDS, "particles.masses=[]", "particles.masses: found []; it must have at least 1"),
+        (COLLOIDS, "grid.core=13", "patches, 21 wide with their buffers, would overlap"),
+        (RODS, "grid.domain=[[0, 100], [0, 100]]", "which live on a line only"),
+        (RODS, 'particles.field="x"', "hard rods only collide"),
+        (FLUID, "scheme.measure=presure", "Did you mean `pressure`?"),
         (COLLOIDS, "model.name=diffusion", "both are given"),
         (COLLOIDS, "grid.sites=9", "grid.sites: this has no effect with particles"),
         (COLLOIDS, "grid.ratio=0.1", "grid.ratio: this has no effect with particles"),
@@ -252,7 +275,12 @@ def test_a_case_without_a_micro_simulator_says_so():
 
 
 @pytest.mark.parametrize(
-    "override", ['initial.density="1e12"', "burst.replicas=100000000", "grid.patches=1000000000"]
+    "override",
+    [
+        'initial.density="1e12"',
+        "burst.replicas=100000000",
+        "grid={ domain = [[0, 1e11]], patches = 1000000000, core = 2, buffer = 4 }",
+    ],
 )
 def test_runs_that_no_memory_holds_are_refused_before_anything_is_made(override):
     with pytest.raises(InputError, match="than the 5e\\+07 that a run may hold"):
