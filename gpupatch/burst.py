@@ -85,7 +85,8 @@ class Burst:
         replicas: independent repetitions that are averaged.
 
     Raises:
-        SchemeError: if `heal` is not shorter than `length`, or a choice does not exist.
+        SchemeError: if `heal` is not shorter than `length`, a number is not positive, or a choice
+            does not exist.
     """
 
     length: float
@@ -103,6 +104,8 @@ class Burst:
                 f"`burst.heal` is {self.heal}, but the burst lasts {self.length}: "
                 "leave a part of the burst in which to measure."
             )
+        if self.dt is not None and not self.dt > 0:
+            raise SchemeError(f"`burst.dt` is {self.dt}; it must be positive.")
         if self.slope not in ESTIMATORS:
             raise SchemeError(
                 f"`burst.slope` is {self.slope!r}; use one of {', '.join(ESTIMATORS)}."

@@ -4,6 +4,7 @@ What belongs to the scheme is tested with boxes that obey a law exactly, up to n
 size, in place of particles; particles themselves are in the physics tests.
 """
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +17,7 @@ from gpupatch.errors import NonFiniteError, SchemeError
 from gpupatch.grid import dirichlet
 from gpupatch.particles.dynamics import HeatDriven, Langevin, Newton, NoseHoover, Sheared
 from gpupatch.particles.interaction import Pair
+from gpupatch.particles.lattice_gas import LatticeGas
 from gpupatch.particles.library import lennard_jones
 from gpupatch.particles.model import ParticleModel
 from gpupatch.particles.observe import component_count, component_slices
@@ -313,6 +315,18 @@ def test_mistakes_are_named():
     with pytest.raises(SchemeError, match="need a value for `density`"):
         BoxScheme(fluid(), numpy, 0.005).initial({"temperature": 1.0})
     scheme = BoxScheme(fluid(), numpy, 0.005, settle=0.01)
+    with pytest.raises(SchemeError, match="nothing is held at `densty`"):
+        scheme.initial({"densty": 0.5, "density": 0.5, "temperature": 1.0})
+    with pytest.raises(SchemeError, match="`settle` is -1"):
+        BoxScheme(fluid(), numpy, 0.005, settle=-1.0)
+    with pytest.raises(SchemeError, match="temperature is -1"):
+        fluid(controls={"density": 0.5, "temperature": -1.0})
+    with pytest.raises(SchemeError, match="the control `density` is nan"):
+        fluid(controls={"density": np.nan})
+    with pytest.raises(SchemeError, match="no lattice gas"):
+        BoxProblem(LatticeGas("ssep"), scheme.grid)
+    with pytest.raises(SchemeError, match="particles of one type"):
+        BoxProblem(replace(fluid().model, masses=(1.0, 2.0)), scheme.grid)
     state = scheme.initial({"density": 0.5, "temperature": 1.0})
     with pytest.raises(SchemeError, match="takes micro-steps only"):
         scheme.system(Projection("euler", step=0.5), 0.0, state)

@@ -242,6 +242,7 @@ class CudaParticles:
         return Compiled(_module(self.device, text), shape, arrangement, reason)
 
     def _run(self, handle: Packed, plan: ParticlePlan, keep=None) -> NDArray[np.float64]:
+        plan.check(self.model.ndim)
         """Launch the burst on every piece; `keep` takes the arrays of each afterwards."""
         tables = Tables(self.device)
         observe = observation(plan.observables, plan.weights, plan.core, self.model.ndim, tables)

@@ -125,7 +125,7 @@ def list_by_cells(x, n, box, side, numbers, counts, lists, scratch, notes):
 
 
 def cell_along(position, length, number):
-    """The cell of a position along one axis, whatever its image."""
+    """The cell of a position along one axis, whatever its image; some cell if it is not finite."""
     turns = position / length
     turns -= math.floor(turns)
-    return min(int(turns * number), number - 1)
+    return max(0, min(int(turns * number), number - 1))

@@ -50,7 +50,7 @@ def kick(v, force, types, inverse_mass, n, h):
 
 
 def drift(x, v, box, n, h):
-    """X += h v, and back from the walls."""
+    """X += h v."""
     for a in range(NDIM):
         for i in range(n):
             x[a, i] += T(h) * v[a, i]

@@ -98,6 +98,7 @@ class NumbaParticles:
         return self._run(handle, plan, np.zeros((0, 1, 1), dtype=self.dtype))
 
     def _run(self, handle: ParticleState, plan: ParticlePlan, pushed) -> NDArray[np.float64]:
+        plan.check(self.model.ndim)
         n_component = component_count(plan.observables, self.model.ndim)
         out = np.zeros((plan.weights.shape[1], handle.n_patch, n_component))
         code = _compiled(self.model, self.dtype.name, self._listed(handle))

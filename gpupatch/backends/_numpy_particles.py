@@ -91,6 +91,7 @@ class NumpyParticles:
         Returns:
             ``out[q, patch, component]``, the observables summed with the weights of the plan.
         """
+        plan.check(self.model.ndim)
         wanted, acting, out = plan.wanted, self.acting(handle), 0.0
         for s in range(plan.n_steps + 1):
             if wanted[s]:

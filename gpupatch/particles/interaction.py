@@ -159,6 +159,16 @@ def _check_parameters(potential: Potential, given: Mapping) -> None:
     if stray:
         hint = suggestion(stray[0], potential.parameters)
         raise RuleError(f"potential `{potential.name}` has no parameter `{stray[0]}`. {hint}")
+    for name, value in given.items():
+        if not _are_numbers(value):
+            raise RuleError(f"`{name}` of potential `{potential.name}` is {value}: give numbers.")
+
+
+def _are_numbers(value: ArrayLike) -> bool:
+    try:
+        return bool(np.isfinite(np.asarray(value, dtype=float)).all())
+    except (TypeError, ValueError):
+        return False
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,7 @@ class Neighbours:
             raise RuleError(
                 f"there is no search `{self.search}`. {suggestion(self.search, SEARCHES)}"
             )
-        if not self.skin > 0:
+        if not 0 < self.skin < np.inf:
             raise RuleError(f"`skin` is {self.skin}; it must be positive.")
         if self.capacity is not None and self.capacity < 1:
             raise RuleError(f"`capacity` is {self.capacity}; it must be at least 1.")
@@ -94,7 +94,7 @@ class ParticleModel:
             raise RuleError(f"{len(boundary)} boundaries are given for {self.ndim} axes.")
         masses = tuple(float(m) for m in self.masses)
         object.__setattr__(self, "masses", masses)
-        if not masses or min(masses) <= 0:
+        if not masses or not all(0 < mass < np.inf for mass in masses):
             raise RuleError(f"`masses` are {masses}; give one positive number per type.")
         counts = {len(masses), *(one.n_types for one in (self.pair, self.field) if one is not None)}
         if len(counts - {1}) > 1:
@@ -124,9 +124,10 @@ class ParticleModel:
             state: the particles.
 
         Raises:
-            InputError: if dimensions, types or controls are others than those of the model, bonds
-                or angles name particles that are not in every patch, or a periodic box is so narrow
-                that a particle would meet two images of another.
+            InputError: if dimensions, types or controls are others than those of the model, rods
+                overlap, a temperature is negative, bonds or angles name particles that are not in
+                every patch, or a periodic box is so narrow that a particle would meet two images of
+                another.
         """
         if state.ndim != self.ndim:
             raise InputError(
@@ -144,6 +145,17 @@ class ParticleModel:
                 f"particles are of types {types.min()} to {types.max()}, the model has types 0 to "
                 f"{self.n_types - 1}."
             )
+        if isinstance(self.dynamics, HardRods):
+            filled = state.counts * self.dynamics.length / state.box[:, 0]
+            if filled.max(initial=0.0) >= 1 and self.boundary[0] != "open":
+                raise InputError(
+                    f"rods {self.dynamics.length:.6g} long fill {filled.max():.3g} of their line, "
+                    "and would overlap. Use fewer or shorter rods, or a longer patch."
+                )
+        if "temperature" in wanted:
+            coldest = state.controls[:, wanted.index("temperature")].min(initial=0.0)
+            if coldest < 0:
+                raise InputError(f"a temperature is {coldest:.6g}; it must not be negative.")
         self._check_topology(int(state.counts.min(initial=np.iinfo(np.int32).max)))
         if self.pair is not None:
             closed = [a for a, b in enumerate(self.boundary) if b == "periodic"]

@@ -84,7 +84,8 @@ class ParticlePlan:
         stream: number that sets the random numbers of this burst apart from all others.
 
     Raises:
-        SchemeError: if there is no such observable, or the table has another length.
+        SchemeError: if there is no such observable, the table has another length, or a number is
+            out of range.
     """
 
     n_steps: int
@@ -101,6 +102,8 @@ class ParticlePlan:
                 raise SchemeError(
                     f"there is no observable `{name}`. {suggestion(name, COMPONENTS)}"
                 )
+        if self.n_steps < 0:
+            raise SchemeError(f"a burst of {self.n_steps} micro-steps: give 0 or more.")
         if not self.observables:
             object.__setattr__(self, "weights", np.zeros((self.n_steps + 1, 0)))
         if self.weights.ndim != 2 or len(self.weights) != self.n_steps + 1:
@@ -108,8 +111,23 @@ class ParticlePlan:
                 f"weights have shape {self.weights.shape}; {self.n_steps} steps need "
                 f"[{self.n_steps + 1}, q]."
             )
-        if not self.dt > 0:
+        if not 0 < self.dt < np.inf:
             raise SchemeError(f"the micro time step is {self.dt}; it must be positive.")
+
+    def check(self, ndim: int) -> None:
+        """Refuse a core along an axis that the particles do not have.
+
+        Args:
+            ndim: dimensions of space.
+
+        Raises:
+            SchemeError: with the axes that there are.
+        """
+        if not 0 <= self.core.axis < ndim:
+            raise SchemeError(
+                f"the core is cut out along axis {self.core.axis}, but particles of {ndim} "
+                f"dimension(s) have axes from 0 to {ndim - 1}."
+            )
 
     @property
     def wanted(self) -> NDArray[np.bool_]:
@@ -145,8 +163,10 @@ def block_weights(n_steps: int, first: int, every: int, blocks: int) -> NDArray[
         [n_steps + 1, blocks]; every column sums to 1.
 
     Raises:
-        SchemeError: if there are fewer samples than blocks.
+        SchemeError: if there are fewer samples than blocks, or no blocks.
     """
+    if blocks < 1 or every < 1:
+        raise SchemeError(f"{blocks} blocks, a sample in {every} steps: both must be positive.")
     samples = np.arange(first + every, n_steps + 1, every)
     if len(samples) < blocks:
         raise SchemeError(

@@ -128,28 +128,42 @@ def make_state(
         raise InputError(f"positions have shape {x.shape}; give [patch, axis, particle].")
     n_patch, ndim, n = x.shape
     v = np.zeros_like(x) if velocities is None else np.array(velocities, dtype=np.float64)
-    sides = np.array(np.broadcast_to(np.asarray(box, dtype=np.float64), (n_patch, ndim)))
+    sides = _filled("box", box, (n_patch, ndim))
     if not np.all(sides > 0):
         raise InputError("every side of a box must be positive.")
     given = dict(controls or {})
+    stray = sorted(given.keys() - set(names))
+    if stray:
+        raise InputError(
+            f"there is no control `{stray[0]}`: `names` are {list(names)}, those of the dynamics."
+        )
     missing = [name for name in names if name not in given]
     if missing:
         raise InputError(f"the dynamics needs a value for `{missing[0]}` in every patch.")
     rows = np.zeros((n_patch, len(names)))
     for k, name in enumerate(names):
-        rows[:, k] = np.asarray(given[name], dtype=np.float64)
+        rows[:, k] = _filled(name, given[name], (n_patch,))
     state = ParticleState(
         positions=x,
         velocities=v,
-        types=np.array(np.broadcast_to(0 if types is None else types, (n_patch, n)), np.int32),
+        types=_filled("types", 0 if types is None else types, (n_patch, n)).astype(np.int32),
         counts=np.full(n_patch, n, np.int32) if counts is None else np.array(counts, np.int32),
         box=sides,
         controls=rows,
-        weights=np.array(np.broadcast_to(1.0 if weights is None else weights, (n_patch, n)), float),
+        weights=_filled("weights", 1.0 if weights is None else weights, (n_patch, n)),
         memory=np.zeros(n_patch),
     )
-    if not (np.isfinite(x).all() and np.isfinite(v).all() and np.isfinite(rows).all()):
-        raise InputError("positions, velocities and controls must be finite numbers.")
+    if not all(np.isfinite(a).all() for a in (x, v, rows, sides, state.weights)):
+        raise InputError("positions, velocities, controls, boxes and weights must be finite.")
     if state.counts.min(initial=0) < 0 or state.counts.max(initial=0) > n:
         raise InputError(f"`counts` must lie between 0 and {n}, the room for particles.")
     return state
+
+
+def _filled(name: str, given, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Numbers for every patch from numbers for all."""
+    values = np.asarray(given, dtype=np.float64)
+    try:
+        return np.array(np.broadcast_to(values, shape))
+    except ValueError as error:
+        raise InputError(f"`{name}` has shape {values.shape}; it must fit {shape}.") from error

@@ -18,7 +18,7 @@ from gpupatch.particles.prepare import crystal_boxes, retuned, settled
 from gpupatch.particles.state import ParticleState
 from gpupatch.projection import Projection
 from gpupatch.scheme.box_laws import LAWS
-from gpupatch.scheme.boxes import SAMPLE, BoxProblem, block_steps
+from gpupatch.scheme.boxes import SAMPLE, BoxProblem, block_steps, check_settling
 from gpupatch.scheme.interface import Shown
 from gpupatch.scheme.particles import ParticleScheme, ParticleSystem, patch_centres
 from gpupatch.scheme.problem import Initial
@@ -87,6 +87,7 @@ class BoxFluxScheme(ParticleScheme):
         super().__init__(problem, backend, burst)
         self.states, self.settle, self.strength = problem, settle, strength
         self.tolerance = tolerance
+        check_settling(settle)
         self._samples = BLOCKS if burst.replicas == 1 else burst.replicas
         kind = problem.model.dynamics.kind
         if kind not in LAWS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from gpupatch.arrays import Backend, Macro, ParticleKernels
 from gpupatch.burst import Burst
 from gpupatch.errors import NonFiniteError, SchemeError, suggestion
+from gpupatch.particles.lattice_gas import LatticeGas
 from gpupatch.particles.moments import THERMAL, estimate, moments
 from gpupatch.particles.observe import ParticlePlan, block_weights
-from gpupatch.particles.prepare import crystal_boxes, settled
+from gpupatch.particles.prepare import crystal_boxes, settled, wrapped
 from gpupatch.particles.state import ParticleState
 from gpupatch.projection import Projection
 from gpupatch.projection.system import System
@@ -83,17 +84,13 @@ class BoxProblem(ParticleProblem):
     tails: bool = False
 
     def __post_init__(self):
-        if not self.grid.cells:
-            raise SchemeError("particles need a grid of cells: `PatchGrid(cells=True)`.")
+        if isinstance(self.model, LatticeGas):
+            raise SchemeError("boxes hold particles that move continuously, no lattice gas.")
+        self.check_numbers()
         if set(self.model.boundary) != {"periodic"}:
             raise SchemeError("boxes at imposed states are periodic along every axis.")
-        if self.dtype not in ("float64", "float32"):
-            raise SchemeError(f"dtype {self.dtype!r} is unknown; use 'float64' or 'float32'.")
-        if self.particles < 2 or self.replicas < 1:
-            raise SchemeError(
-                f"{self.particles} particles in {self.replicas} replicas: at least 2 and 1 are "
-                "needed."
-            )
+        if self.particles < 2:
+            raise SchemeError(f"a box of {self.particles} particles: at least 2 are needed.")
         known = (*STATE, *self.control_names)
         for name in sorted({*self.controls, *self.members} - set(known)):
             raise SchemeError(f"boxes have no control `{name}`. {suggestion(name, known)}")
@@ -174,6 +171,7 @@ class BoxScheme(ParticleScheme):
     ):
         super().__init__(problem, backend, Burst(SAMPLE * dt, dt=dt, replicas=boxes))
         self.states, self.dt, self.settle = problem, dt, settle
+        check_settling(settle)
         dynamics = problem.model.dynamics
         for name in problem.names:
             if name not in QUANTITIES:
@@ -210,6 +208,7 @@ class BoxScheme(ParticleScheme):
         members = one_per_member(initial, self.n_members)
         x = np.meshgrid(*self.grid.centres, indexing="ij")
         names = (*STATE, *(n for n in self._model.dynamics.controls if n not in STATE))
+        check_held(members, names)
         imposed = {}
         for name in names:
             rows = []
@@ -230,7 +229,8 @@ class BoxScheme(ParticleScheme):
 
     def advance(self, state: BoxRun, t: float, dt: float, n_steps: int) -> BoxRun:
         """The run after some micro-steps, a multiple of those between two samples."""
-        handle, samples = self.kernels.pack(state.boxes), [*state.samples]
+        handle = self.kernels.pack(wrapped(self._model, state.boxes))
+        samples = [*state.samples]
         for done in range(0, n_steps, _AT_ONCE * SAMPLE):
             take = min(_AT_ONCE * SAMPLE, n_steps - done)
             weights = block_weights(take, 0, SAMPLE, take // SAMPLE)
@@ -340,6 +340,30 @@ class BoxScheme(ParticleScheme):
     def work(self, reached: float) -> dict[str, Any]:
         """Entries of a report: there is no larger domain that could be compared with."""
         return {"particle_steps": self.particle_steps, "boxes_per_state": self._copies}
+
+
+def check_settling(settle: float) -> None:
+    """Refuse a time to settle that is negative or endless.
+
+    Raises:
+        SchemeError: with the time.
+    """
+    if not 0 <= settle < np.inf:
+        raise SchemeError(f"`settle` is {settle}; it must be a time that is not negative.")
+
+
+def check_held(members: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """Refuse to hold patches at what they do not have.
+
+    Args:
+        members: what every member is held at, by name.
+        names: what there is to be held.
+
+    Raises:
+        SchemeError: with the stray name.
+    """
+    for name in sorted({name for one in members for name in one} - set(names)):
+        raise SchemeError(f"nothing is held at `{name}`. {suggestion(name, names)}")
 
 
 def block_steps(burst: Burst) -> tuple[int, float]:

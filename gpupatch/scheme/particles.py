@@ -110,10 +110,7 @@ class ParticleProblem:
                 f"the particles live in {self.model.ndim} dimensions, but the grid has {grid.ndim} "
                 "axes. Change one of them."
             )
-        if not grid.cells:
-            raise SchemeError("particles need a grid of cells: `PatchGrid(cells=True)`.")
-        if self.dtype not in ("float64", "float32"):
-            raise SchemeError(f"dtype {self.dtype!r} is unknown; use 'float64' or 'float32'.")
+        self.check_numbers()
         given = {*self.controls, *self.members}
         for name in sorted(given - set(known)):
             hint = suggestion(name, known) if known else "It has none."
@@ -121,13 +118,35 @@ class ParticleProblem:
         for name in known:
             if name not in given:
                 raise SchemeError(f"the dynamics needs a value for the control `{name}`.")
-        if self.replicas < 1:
-            raise SchemeError(f"`replicas` is {self.replicas}; at least 1 is needed.")
         if self.core is not None and not 0 < self.core <= min(self.width):
             raise SchemeError(
                 f"the core is {self.core} wide, and the patch {min(self.width):.6g}. Give a core "
                 "that is positive and not wider than the patch."
             )
+
+    def check_numbers(self) -> None:
+        """Refuse numbers that make no sense for any kind of patch.
+
+        Raises:
+            SchemeError: with the first of them.
+        """
+        if not self.grid.cells:
+            raise SchemeError("particles need a grid of cells: `PatchGrid(cells=True)`.")
+        if self.dtype not in ("float64", "float32"):
+            raise SchemeError(f"dtype {self.dtype!r} is unknown; use 'float64' or 'float32'.")
+        if self.replicas < 1:
+            raise SchemeError(f"`replicas` is {self.replicas}; at least 1 is needed.")
+        if getattr(self.model, "n_types", 1) > 1:
+            raise SchemeError(
+                f"patches are filled with particles of one type, but the model tells "
+                f"{self.model.n_types} types apart. Give every mass and parameter one number."
+            )
+        swept = {name: np.asarray(values, dtype=float) for name, values in self.members.items()}
+        for name, values in {**self.controls, **swept}.items():
+            if np.size(values) == 0 or not np.isfinite(values).all():
+                raise SchemeError(f"the control `{name}` is {values}: give finite numbers.")
+            if name in ("density", "temperature") and np.min(values) < 0:
+                raise SchemeError(f"the {name} is {np.min(values)}; it must not be negative.")
 
     @property
     def control_names(self) -> tuple[str, ...]:

@@ -12,12 +12,13 @@ from gpupatch.arrays import Backend, ParticleKernels
 from gpupatch.burst import Burst
 from gpupatch.errors import SchemeError, suggestion
 from gpupatch.particles.interaction import Field, chain
+from gpupatch.particles.lattice_gas import LatticeGas
 from gpupatch.particles.library import pull
 from gpupatch.particles.model import ParticleModel
 from gpupatch.particles.observe import ParticlePlan
 from gpupatch.particles.potential import Potential
 from gpupatch.particles.state import ParticleState, make_state
-from gpupatch.scheme.boxes import SAMPLE, BoxRun, BoxScheme
+from gpupatch.scheme.boxes import SAMPLE, BoxRun, BoxScheme, check_held, check_settling
 from gpupatch.scheme.particles import ParticleProblem, ParticleScheme
 from gpupatch.scheme.problem import Initial, call, one_per_member
 
@@ -56,6 +57,9 @@ class StretchProblem(ParticleProblem):
 
     def __post_init__(self):
         model, known = self.model, (*STATE,)
+        if isinstance(model, LatticeGas):
+            raise SchemeError("what is pulled is a chain: a lattice gas has no bonds.")
+        self.check_numbers()
         bonds = model.bonds
         if bonds is None or not np.array_equal(bonds.pairs, chain(len(bonds.pairs) + 1)):
             raise SchemeError("what is pulled is a chain: give bonds between successive particles.")
@@ -68,8 +72,6 @@ class StretchProblem(ParticleProblem):
                 f"`{model.dynamics.kind}` dynamics imposes no temperature. Use `langevin` or "
                 "`brownian`."
             )
-        if self.dtype not in ("float64", "float32"):
-            raise SchemeError(f"dtype {self.dtype!r} is unknown; use 'float64' or 'float32'.")
         for name in sorted({*self.controls, *self.members} - set(known)):
             raise SchemeError(f"chains have no control `{name}`. {suggestion(name, known)}")
         for name in self.names:
@@ -77,8 +79,6 @@ class StretchProblem(ParticleProblem):
                 raise SchemeError(
                     f"nothing measures `{name}` of a chain. {suggestion(name, QUANTITIES)}"
                 )
-        if self.replicas < 1:
-            raise SchemeError(f"`replicas` is {self.replicas}; at least 1 is needed.")
 
     @property
     def particles(self) -> int:
@@ -120,6 +120,7 @@ class StretchScheme(BoxScheme):
     ):
         ParticleScheme.__init__(self, problem, backend, Burst(SAMPLE * dt, dt=dt, replicas=chains))
         self.chain, self.dt, self.settle = problem, dt, settle
+        check_settling(settle)
         self._observables = ("extension",)
 
     @property
@@ -166,6 +167,7 @@ class StretchScheme(BoxScheme):
         x = np.meshgrid(*self.grid.centres, indexing="ij")
         rows = []
         given = one_per_member(initial, self.n_members)
+        check_held(given, STATE)
         for one, values in zip(given, self.member_values, strict=True):
             known = {**self.chain.controls, **values, **one}
             if name not in known:
