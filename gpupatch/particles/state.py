@@ -113,7 +113,8 @@ def make_state(
         velocities: as `positions`; zero when absent.
         types: [particle] or [patch, particle]; all 0 when absent.
         counts: [patch]; all particles when absent.
-        controls: imposed values by name, numbers or one per patch.
+        controls: imposed values by name, numbers or one per patch; others than `names` are not
+            read.
         names: names of the controls, in the order of the dynamics.
         weights: as `types`; 1 when absent.
 
@@ -132,11 +133,6 @@ def make_state(
     if not np.all(sides > 0):
         raise InputError("every side of a box must be positive.")
     given = dict(controls or {})
-    stray = sorted(given.keys() - set(names))
-    if stray:
-        raise InputError(
-            f"there is no control `{stray[0]}`: `names` are {list(names)}, those of the dynamics."
-        )
     missing = [name for name in names if name not in given]
     if missing:
         raise InputError(f"the dynamics needs a value for `{missing[0]}` in every patch.")

@@ -68,7 +68,8 @@ def test_rods_that_overlap_and_negative_temperatures_are_refused(controls, box, 
     [
         ({"types": [0, 1]}, "`types` has shape"),
         ({"weights": [np.nan] * 4}, "must be finite"),
-        ({"controls": {"temprature": 1.0}}, "no control `temprature`"),
+        ({"controls": {"temprature": 1.0}, "names": ("temperature",)}, "needs a value for"),
+        ({"controls": {"temperature": [1, 2, 3]}, "names": ("temperature",)}, "`temperature` has"),
     ],
 )
 def test_arrays_that_make_no_state_are_refused(given, message):
