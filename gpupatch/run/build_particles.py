@@ -67,6 +67,7 @@ def build_particles(
         for values in problem.member_values
     ]
     check_size(case, particles, problem, initial)
+    check_positive(problem, initial)
     return make_scheme(case, particles, problem, backend), initial
 
 
@@ -279,6 +280,25 @@ def check_size(case: Case, particles: Particles, problem: ParticleProblem, initi
             f"particles each are more than the {LARGEST_BATCH:.3g} that a run may hold. Use "
             "narrower patches, fewer replicas or a larger `scheme.weight`."
         )
+
+
+def check_positive(problem: ParticleProblem, initial: list[dict[str, Any]]) -> None:
+    """Refuse what particles cannot be: fewer than none, or colder than cold.
+
+    Raises:
+        CaseError: with the place where a density, energy or temperature is negative.
+    """
+    x = np.meshgrid(*problem.grid.centres, indexing="ij")
+    for one in initial:
+        for name in {"density", "energy", "temperature"} & one.keys():
+            values = np.broadcast_to(one[name](*x), problem.grid.patches)
+            if values.min() < 0:
+                worst = np.unravel_index(values.argmin(), values.shape)
+                where = ", ".join(f"{axis[worst]:g}" for axis in x)
+                raise CaseError(
+                    f"`initial.{name}`: it is {values.min():g} at x = ({where}); particles need "
+                    "one that is nowhere negative."
+                )
 
 
 def make_scheme(

@@ -287,6 +287,16 @@ def test_runs_that_no_memory_holds_are_refused_before_anything_is_made(override)
         scheme(COLLOIDS, override)
 
 
+@pytest.mark.parametrize(
+    ("text", "override"),
+    [(COLLOIDS, "initial.density=x - 50"), (CHAIN, "initial.energy=-1"),
+     (FLUID, "initial.density=x - 0.5")],
+)  # fmt: skip
+def test_a_negative_density_or_energy_is_refused_with_its_place(text, override):
+    with pytest.raises(CaseError, match=r"at x = \(.*\); particles need one that is nowhere neg"):
+        scheme(text, override)
+
+
 def test_a_potential_of_ones_own_is_read_once_it_is_trusted(tmp_path):
     (tmp_path / "mine.py").write_text(
         "import gpupatch as gp\n\n@gp.potential\ndef hill(r, A):\n    return A * gp.exp(-r)\n"
