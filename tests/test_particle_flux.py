@@ -308,6 +308,7 @@ DRIVEN = ParticleModel(1, Brownian(), field=Field(lambda x: -x))
         (lambda: flux_scheme(problem(model=BATH), sampling=Sampling()), "give `burst.dt`"),
         (lambda: flux_scheme(order=3), "order"),
         (lambda: ParticleBurstScheme(problem(2), NUMPY, BURST), "one-dimensional"),
+        (lambda: flux_scheme().initial({"density": -1.0}), "must not be negative"),
         (lambda: flux_scheme().fields(np.zeros((1, 1, 6)), 0.0), "no sites"),
     ],
 )

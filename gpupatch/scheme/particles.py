@@ -334,10 +334,16 @@ class ParticleScheme:
 
         Returns:
             [member, field, *cells].
+
+        Raises:
+            SchemeError: if a density is negative.
         """
         members = one_per_member(initial, self.n_members)
         U = np.stack([self.averages(one, None) for one in members])
         if "density" in self.names:
+            least = U[:, self.names.index("density")].min()
+            if least < 0:
+                raise SchemeError(f"the density of a cell is {least:.6g}; it must not be negative.")
             volume = float(np.prod(self.grid.gap))
             self.domain_particles = float(U[:, self.names.index("density")].sum() * volume)
         return U

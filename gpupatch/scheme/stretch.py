@@ -61,7 +61,11 @@ class StretchProblem(ParticleProblem):
             raise SchemeError("what is pulled is a chain: a lattice gas has no bonds.")
         self.check_numbers()
         bonds = model.bonds
-        if bonds is None or not np.array_equal(bonds.pairs, chain(len(bonds.pairs) + 1)):
+        if (
+            bonds is None
+            or not len(bonds.pairs)
+            or not np.array_equal(bonds.pairs, chain(len(bonds.pairs) + 1))
+        ):
             raise SchemeError("what is pulled is a chain: give bonds between successive particles.")
         if set(model.boundary) != {"open"}:
             raise SchemeError("chains are pulled in open space: all boundaries must be `open`.")

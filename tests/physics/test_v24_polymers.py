@@ -187,6 +187,7 @@ def test_the_likely_length_of_a_bond_is_where_its_density_is_largest():
         ({"boundary": ("periodic",) * 3}, "must be `open`"),
         ({"bonds": None}, "what is pulled is a chain"),
         ({"dynamics": gp.Newton()}, "imposes no temperature"),
+        ({"bonds": gp.Bonds(library.spring, {"k": 1.0}, gp.chain(1))}, "what is pulled is a chain"),
         ({"field": gp.Field(library.pull, {"force": 1.0})}, "leave out the external field"),
     ],
 )
