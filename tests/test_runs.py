@@ -190,6 +190,7 @@ def test_a_run_tells_its_error_in_standard_errors(tmp_path, capsys):
 def test_particles_are_kept_drawn_and_exported_on_request(tmp_path, capsys):
     out = tmp_path / "out"
     words = ["run", "walkers", *WALKERS, "--out", str(out), "-q", "--set", "compare="]
+    words += ["--set", "scheme.lift=low_noise"]
     assert main([*words, "--set", "output.particles=[0,5]", "--set", "output.every=2"]) == 0
     assert {"particles.nc", "particles.png"} <= {file.name for file in out.iterdir()}
     snapshots = list(read_snapshots(out / "particles.nc"))
