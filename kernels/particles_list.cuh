@@ -25,8 +25,9 @@ struct Neighbours {
     if (crowd.team.any(!made || moved(crowd))) make(crowd);
   }
 
-  // Whether a particle has moved half the skin, less a thousandth for rounding. In a sheared box displacements are relative to the
-  // flow, which itself brings two particles closer by no more than the strain times their distance.
+  // Whether a particle has moved half the skin, less a thousandth for rounding. In a sheared box
+  // displacements are relative to the flow, which itself brings two particles closer by no more than
+  // the strain times their distance.
   template <class Crowd>
   __device__ bool moved(const Crowd& crowd) const {
     const double flow = fabs(strain);

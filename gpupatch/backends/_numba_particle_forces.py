@@ -246,7 +246,7 @@ def forces(x, types, n, box, shift, tables, parts, search, force, energy, virial
             for a in range(NDIM):
                 for i in range(n):
                     listed_at[a, i] = x[a, i]
-            notes[VALID], notes[SHIFT], notes[BUILDS] = 1.0, shift, notes[BUILDS] + 1.0
+            notes[VALID], notes[SHIFT] = 1.0, shift
         if notes[NEEDED] > lists.shape[1]:
             return
     for i in range(n):

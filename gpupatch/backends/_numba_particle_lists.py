@@ -4,7 +4,7 @@
 
 Copied into each generated module like `_numba_particle_forces`. A list holds for every particle i
 its neighbours j > i within cutoff and skin, in ascending order. What is known about it stands in
-`notes`, at the places VALID, SHIFT, NEEDED, BUILDS.
+`notes`, at the places VALID, SHIFT, NEEDED.
 
 Source: Allen and Tildesley (2017), sections 5.3.1 and 5.3.2 [AllenTildesley2017].
 """

@@ -33,14 +33,13 @@ import numpy as np
 from numba import int64
 from numba import {dtype} as T
 
-DTYPE = np.{dtype}
 NDIM, N_TYPE = {ndim}, {n_type}
 HAS_PAIR, HAS_BONDS, HAS_ANGLES, HAS_FIELD = {parts}
 PERIODIC_X, PERIODIC_Y, PERIODIC_Z = {periodic}
 REFLECTING = {reflecting}
 LISTED, CUTOFF, SKIN, CELLS_FROM = {listed}, {cutoff}, {skin}, {cells_from}
 CUTOFF2 = CUTOFF * CUTOFF
-VALID, SHIFT, NEEDED, BUILDS = 0, 1, 2, 3
+VALID, SHIFT, NEEDED = 0, 1, 2
 CONSERVED, FIRST, SECOND = {conserved}, {first}, {second}
 DYNAMICS = {dynamics}
 {dynamics_names}
@@ -101,9 +100,6 @@ def generate_particles(model: ParticleModel, dtype: str, listed: bool) -> str:
     """
     periodic = tuple(b == "periodic" for b in model.boundary)
     first, second = dynamics_numbers(model.dynamics)
-    conserved = (
-        model.field is None and "reflecting" not in model.boundary and not model.dynamics.random
-    )
     parts = (model.pair, model.bonds, model.angles, model.field)
     header = _HEADER.format(
         dtype=dtype,
@@ -116,7 +112,7 @@ def generate_particles(model: ParticleModel, dtype: str, listed: bool) -> str:
         cutoff=float(model.pair.cutoff) if model.pair else 1.0,
         skin=float(model.neighbours.skin),
         cells_from=_CELLS_FROM,
-        conserved=int(conserved),
+        conserved=int(model.conserves_momentum),
         first=first,
         second=second,
         dynamics=list(DYNAMICS).index(model.dynamics.kind),

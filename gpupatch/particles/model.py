@@ -192,6 +192,12 @@ class ParticleModel:
         """Masses of particles, same shape as their types."""
         return self.mass_by_type[types]
 
+    @property
+    def conserves_momentum(self) -> bool:
+        """Whether nothing from outside pushes or kicks the particles."""
+        closed = self.field is None and "reflecting" not in self.boundary
+        return closed and not self.dynamics.random
+
     def degrees_of_freedom(self, counts: NDArray[np.int32]) -> NDArray[np.float64]:
         """Quadratic terms of the kinetic energy: d N, less d where the momentum is conserved.
 
@@ -201,5 +207,4 @@ class ParticleModel:
         Returns:
             At least 1, [patch].
         """
-        free = self.field is None and "reflecting" not in self.boundary and not self.dynamics.random
-        return np.maximum(self.ndim * (counts.astype(float) - free), 1.0)
+        return np.maximum(self.ndim * (counts.astype(float) - self.conserves_momentum), 1.0)

@@ -375,13 +375,3 @@ def _with_coefficients(model: MicroModel, mean: np.ndarray) -> MicroModel:
 
     shape = (1, len(mean), *(1,) * len(model.sites))
     return dataclasses.replace(model, coefficients=mean.reshape(shape))
-
-
-def describe_burst(burst: Burst) -> dict[str, Any]:
-    """The burst as it goes into a report."""
-    return {
-        "length": burst.length,
-        "heal": burst.healing,
-        "slope": burst.slope,
-        "extrapolate": burst.extrapolate,
-    }
