@@ -280,6 +280,10 @@ def wrapped(model: ParticleModel, state: ParticleState) -> ParticleState:
     return lifted
 
 
+_PIECE = 100
+"""Micro-steps after which boxes that settle can be interrupted."""
+
+
 def settled(
     model: ParticleModel,
     kernels: ParticleKernels,
@@ -313,5 +317,7 @@ def _run(
     kernels: ParticleKernels, state: ParticleState, n_steps: int, dt: float, first: int
 ) -> ParticleState:
     handle = kernels.pack(state)
-    kernels.burst(handle, ParticlePlan(n_steps, dt, first=first))
+    for done in range(0, n_steps, _PIECE):
+        steps = min(_PIECE, n_steps - done)
+        kernels.burst(handle, ParticlePlan(steps, dt, first=first + done))
     return kernels.unpack(handle)
