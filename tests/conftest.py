@@ -1,4 +1,4 @@
-"""What all tests share: backends by name, and a private folder for compiled kernels."""
+"""What all tests share: backends by name, a private folder for kernels, no test of the clock."""
 
 import functools
 import os
@@ -6,10 +6,14 @@ import os
 import pytest
 from cuda_host.fenced import FencedDevice
 from cuda_host.host import why_not
+from hypothesis import HealthCheck, settings
 
 from gpupatch.backends._cuda import CudaBackend
 from gpupatch.backends.select import get_backend
 from gpupatch.errors import BackendError
+
+settings.register_profile("any speed", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("any speed")
 
 
 @pytest.fixture(scope="session", autouse=True)
