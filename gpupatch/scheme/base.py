@@ -18,6 +18,7 @@ from gpupatch.micro.model import MicroModel
 from gpupatch.projection import Projection
 from gpupatch.scheme.problem import Function, Initial, Problem
 from gpupatch.scheme.systems import MeasuredSystem
+from gpupatch.scheme.variant import Variable
 
 HEALED = 0.046
 """Largest burst length in units of buffer^2 / D for which frozen edges spoil less than 1e-3."""
@@ -25,7 +26,7 @@ SPOILT = 0.359
 """The same for 1e-1: beyond it a burst measures its edges."""
 
 
-class PatchScheme:
+class PatchScheme(Variable):
     """The parts shared by `CoupledScheme`, `BurstScheme` and `FluxScheme`.
 
     Attributes:

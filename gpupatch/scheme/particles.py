@@ -33,6 +33,7 @@ from gpupatch.scheme.problem import (
     one_per_member,
 )
 from gpupatch.scheme.systems import MeasuredSystem
+from gpupatch.scheme.variant import Variable
 
 
 def particle_grid(
@@ -201,7 +202,7 @@ class ParticleProblem:
         return np.tile(np.repeat(rows, patches_per_member, axis=0), (repeats, 1))
 
 
-class ParticleScheme:
+class ParticleScheme(Variable):
     """The parts shared by schemes of particles; U is the state, and slopes come from bursts.
 
     U has the shape [member, field, *cells] and lives on the host. A subclass says what a coarse

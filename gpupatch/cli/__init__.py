@@ -1,0 +1,80 @@
+"""The command line: parse, call, and turn the outcome into one message and an exit code.
+
+A command is a function of the parsed arguments that returns the exit code, and a function that
+declares its arguments. Each module here lists some in `COMMANDS`. Everything heavy is imported
+inside the commands.
+"""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+
+from gpupatch._version import __version__
+from gpupatch.cli import cases, results
+from gpupatch.cli.arguments import FAULTY_INPUT, INTERRUPTED
+from gpupatch.errors import GpupatchError
+
+_EPILOG = """\
+exit codes: 0 done; 2 something in the input is wrong; 3 the state stopped being finite;
+130 interrupted (Ctrl-C); 143 terminated
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: words after the program name; those of the process when absent.
+
+    Returns:
+        The exit code: 0 done, 2 faulty input, 3 non-finite state, 130 interrupted, 143
+        terminated.
+    """
+    given = _parser().parse_args(arguments)
+    try:
+        return given.command(given)
+    except GpupatchError as error:
+        return _fail(error, error.exit_code, given.verbose)
+    except OSError as error:
+        return _fail(error, FAULTY_INPUT, given.verbose)
+    except KeyboardInterrupt:
+        print("gpupatch: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _fail(error: Exception, exit_code: int, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exception(error)
+    else:
+        print(f"gpupatch: error: {error}", file=sys.stderr)
+    return exit_code
+
+
+_COMMANDS = (*cases.COMMANDS, *results.COMMANDS)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
+    common.add_argument("-v", "--verbose", action="store_true", help="show where an error arose")
+    parser = argparse.ArgumentParser(
+        prog="gpupatch",
+        description="Patch dynamics: micro-simulators in small patches and short bursts.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"gpupatch {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        one = commands.add_parser(
+            command.name,
+            help=command.summary,
+            description=command.summary,
+            parents=[common],
+            allow_abbrev=False,
+        )
+        command.declare(one)
+        one.set_defaults(command=command.run)
+    return parser

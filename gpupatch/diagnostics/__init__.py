@@ -1,0 +1,5 @@
+"""Tests of the assumptions of patch dynamics, D1 to D11."""
+
+from gpupatch.diagnostics.finding import Diagnosis, Finding
+
+__all__ = ["Diagnosis", "Finding"]
