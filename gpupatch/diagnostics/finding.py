@@ -174,7 +174,9 @@ def findings_table(findings: Iterable[Finding]) -> str:
     for one in findings:
         figure = one.figure
         if one.measured is not None:
-            figure = f"{one.figure} = {one.measured:.3g} (threshold {one.threshold:.3g})"
+            figure = f"{one.figure} = {one.measured:.3g}"
+        if one.measured is not None and one.threshold is not None:
+            figure = f"{figure} (threshold {one.threshold:.3g})"
         lines.append(f"{one.verdict:<4}  {one.id:<3}  {one.assumption:<22}  {figure}")
         if one.advice:
             lines.append(f"{'':<11}{'-> ' if one.raised else ''}{one.advice}")

@@ -2,10 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from gpupatch.arrays import Handle, Macro
+import numpy as np
+from numpy.typing import NDArray
+
+from gpupatch.arrays import Macro
+from gpupatch.projection import Projection
 from gpupatch.scheme.interface import Scheme
+
+
+@dataclass(frozen=True)
+class Microstructure:
+    """What lies below the width of a core, and is averaged over by it.
+
+    Attributes:
+        length: correlation length or period, same units as the domain; 0 where all is smooth.
+        core: width over which it is averaged.
+        contrast: relative standard deviation of what is averaged, at one point.
+        whole_periods: whether the core holds a whole number of periods; None if it is not periodic.
+        axes: axes of space that are averaged over.
+        realisations: independent samples that are averaged on top.
+    """
+
+    length: float
+    core: float
+    contrast: float = 0.0
+    whole_periods: bool | None = None
+    axes: int = 1
+    realisations: int = 1
+
+
+@dataclass(frozen=True)
+class Balance:
+    """How the total of a conserved field changes.
+
+    Attributes:
+        residual: |d/dt sum U H + what leaves through the boundary - what sources add|.
+        size: sum |U| H, of which the residual is a rate of change.
+        exact: whether the scheme conserves the total by construction.
+    """
+
+    residual: float
+    size: float
+    exact: bool
+
+
+@dataclass(frozen=True)
+class StepMap:
+    """A macro step as a map of vectors, for its growth factors.
+
+    Attributes:
+        base: the state from which the step starts, [n].
+        advance: the state after the step, [n] from [n].
+        duration: model time of the step.
+    """
+
+    base: NDArray[np.float64]
+    advance: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    duration: float
 
 
 class Variations(Protocol):
@@ -13,7 +70,25 @@ class Variations(Protocol):
 
     Every experiment is made on a variant, so that the scheme itself, its counters and its random
     numbers stay as they are. A method returns None where the experiment makes no sense for this
-    kind of scheme, and `why_not` then says why.
+    kind of scheme, and `why_not` then says why. `U` are always coarse values of the scheme itself,
+    [member, field, *patch axes].
+
+    ==========================  =====================================================
+    diagnostic                  members it reads
+    ==========================  =====================================================
+    D1, D1'                     ``microstructure``, ``fraction``, ``lower_order``
+    D2                          ``widened``
+    D3                          ``protection``, ``buffered``, ``other_edges``, ``parts``
+    D4                          ``continued``, ``relifted``
+    D5                          ``other_lifts``, ``parts``
+    D6                          ``relift_error``
+    D7                          ``noisy``
+    D8                          ``step_map``
+    D9                          ``parts``, ``burst_length``
+    D10                         ``balance``
+    D11                         ``burst_length``, ``round_off``
+    all                         ``slope``, ``at_places_of``, ``why_not``, ``advice``
+    ==========================  =====================================================
 
     Attributes:
         scheme: what is tested.
@@ -23,8 +98,32 @@ class Variations(Protocol):
     scheme: Scheme
     noisy: bool
 
+    @property
+    def cost(self) -> int:
+        """Micro-steps of one patch that the experiments took so far."""
+        ...
+
     def slope(self, scheme: Scheme, t: float, U: Macro) -> tuple[Macro, Macro | None]:
-        """dU/dt of coarse values by a scheme, and its standard error where it is random."""
+        """dU/dt by the scheme or a variant, and its standard error where it is random.
+
+        The values are at the places of that variant, see `at_places_of`.
+        """
+        ...
+
+    def at_places_of(self, scheme: Scheme, values: Macro) -> Macro:
+        """Coarse values of the scheme at the places of a variant, where patches had to move."""
+        ...
+
+    def fraction(self) -> float:
+        """Largest width of a patch with its buffers, in units of the distance of patches."""
+        ...
+
+    def microstructure(self, t: float, U: Macro) -> Microstructure | None:
+        """Length of what the cores average over."""
+        ...
+
+    def lower_order(self) -> Scheme | None:
+        """The next lower order of interpolation between patches."""
         ...
 
     def widened(self, factor: float) -> Scheme | None:
@@ -39,38 +138,58 @@ class Variations(Protocol):
         """Edges of the other kind: Dirichlet for Neumann, walls for open ends."""
         ...
 
-    def lower_order(self) -> Scheme | None:
-        """The next lower order of interpolation between patches."""
+    def protection(self, t: float, U: Macro) -> float | None:
+        """Length of a burst over the longest one for which its buffers protect the core."""
         ...
 
-    def lasting(self, factor: float, heal: float | None = None) -> Scheme | None:
-        """Bursts so many times as long, of which a time `heal` is discarded."""
+    def parts(
+        self, scheme: Scheme, t: float, U: Macro, count: int
+    ) -> tuple[NDArray[np.float64], Sequence[Macro]] | None:
+        """Slopes over equal parts of one burst by the scheme or a variant, and their mid-times."""
         ...
 
-    def other_lifts(self) -> list[Scheme]:
-        """Schemes that lift the same coarse values in other ways."""
+    def other_lifts(self, t: float, U: Macro) -> Sequence[Scheme] | None:
+        """Variants that lift the same coarse values in other ways."""
         ...
 
-    def continued(self, t: float, U: Macro, bursts: int) -> Macro | None:
-        """Coarse values after so many bursts in a row that are never lifted again."""
+    def continued(self, t: float, U: Macro) -> Macro | None:
+        """Coarse values after two bursts in a row, without a lift between them."""
         ...
 
-    def relifted(self, t: float, U: Macro, bursts: int) -> Macro | None:
-        """The same, but with a fresh lift before each burst."""
+    def relifted(self, t: float, U: Macro) -> Macro | None:
+        """The same, but with a fresh lift before the second burst."""
         ...
 
     def relift_error(self, t: float, U: Macro) -> tuple[float, float]:
-        """Largest |R L U - U|, and what round-off or one particle would make of it."""
+        """Largest |R L U - U|, and how large it may be: round-off, or a particle."""
         ...
 
-    def correlation_length(self, t: float, U: Macro) -> dict[str, Any] | None:
-        """Length of the microstructure in healed patches, and the width of a core."""
+    def step_map(
+        self, t: float, U: Macro, projection: Projection | None, finer: int = 1
+    ) -> StepMap | None:
+        """One macro step, or the same duration in so many times as many and shorter steps."""
         ...
 
-    def state(self, U: Macro, t: float) -> Handle:
-        """A state of the scheme with these coarse values."""
+    def burst_length(self, t: float, U: Macro) -> float:
+        """Model time of one burst; of a micro-step where there are none."""
+        ...
+
+    def balance(self, t: float, U: Macro) -> Balance | None:
+        """How well the total of the conserved fields is kept."""
+        ...
+
+    def round_off(self) -> float:
+        """Relative rounding error of one addition to the micro-state."""
         ...
 
     def why_not(self, experiment: str) -> str:
-        """Why an experiment makes no sense here."""
+        """Why an experiment, named like the method above, makes no sense here."""
+        ...
+
+    def advice(self, about: str) -> str:
+        """What a case file calls a thing, for advice: "width" -> "`grid.core` (now 0.004)".
+
+        Args:
+            about: "width", "buffer", "burst", "heal", "replicas", "step", "order" or "patches".
+        """
         ...
