@@ -46,6 +46,7 @@ struct Motion {
   int64_t first;            // number, in the run, of the first step
   int count;                // steps
   uint32_t key0, key1, stream;
+  uint32_t first_patch;     // number, in the run, of patch 0 of the batch
 };
 
 // Memory of each block, and of neighbour lists.
@@ -147,7 +148,7 @@ __device__ __forceinline__ T square(const T* d, T s = T(0)) {
 }
 
 __device__ void words(uint32_t* x, const Motion& motion, int64_t patch, int i, int step) {
-  x[0] = uint32_t(i), x[1] = uint32_t(patch);
+  x[0] = uint32_t(i), x[1] = uint32_t(patch) + motion.first_patch;
   x[2] = uint32_t(motion.first + step), x[3] = motion.stream;
   philox(x, motion.key0, motion.key1);
 }

@@ -32,6 +32,7 @@ struct Model {
   int64_t n_member_patch;   // patches of one member
   int64_t first;            // number, in the whole batch, of the first patch of this launch
   int64_t numbered;         // number, in the run, of step 0, for random numbers
+  int64_t first_patch;      // number, in the run, of patch 0 of the batch, likewise
   uint32_t key0, key1, stream;
 };
 
@@ -84,6 +85,7 @@ struct Moment {
   double t, dt;             // the time of step s is t + s dt
   int64_t step, first;      // the next step, and the first one of the boundary values at hand
   int64_t numbered;         // number, in the run, of step 0, for random numbers
+  int64_t first_patch;      // number, in the run, of patch 0 of the batch, likewise
 };
 
 __device__ void settle(T* w, const Edge& edge, double now, const Team& team) {
@@ -115,8 +117,8 @@ __device__ void add_up(double* sums, double value, const Team& team) {
 
 // A normal number, as in gpupatch.micro.noise.
 __device__ double normal(const Model& model, int64_t patch, int place, int64_t step) {
-  uint32_t x[4] = {uint32_t(model.first + patch), uint32_t(place), uint32_t(step + model.numbered),
-                   model.stream};
+  uint32_t x[4] = {uint32_t(model.first_patch + model.first + patch), uint32_t(place),
+                   uint32_t(step + model.numbered), model.stream};
   philox(x, model.key0, model.key1);
   const uint64_t a = (uint64_t(x[0]) << 21) ^ (x[1] >> 11), b = (uint64_t(x[2]) << 21) ^ (x[3] >> 11);
   const double u1 = double(a) * 0x1p-53 + 0x1p-54, u2 = double(b) * 0x1p-53;

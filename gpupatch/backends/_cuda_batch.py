@@ -115,6 +115,7 @@ class Batch:
             first=first,
             key0=seed & low,
             key1=seed >> 32 & low,
+            first_patch=self.model.first_patch,
         )
         for name, place, array in zip("sqer", kept.renewed(parts), arrays, strict=True):
             shared = name in "se" and len(array) == 1

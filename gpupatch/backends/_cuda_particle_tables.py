@@ -41,7 +41,7 @@ MEDIUM = _structure(
 )
 MOTION = _structure(
     (_DOUBLE, "h a b"), (_INT, "every"), (_LONG, "first"), (_INT, "count"),
-    (np.uint32, "key0 key1 stream"),
+    (np.uint32, "key0 key1 stream first_patch"),
 )  # fmt: skip
 OBSERVE = _structure(
     (_POINTER, "wanted weights out"), (_INT, "n_out n_component"),
@@ -117,7 +117,7 @@ def motion(model: ParticleModel, dt: float, first: int, count: int, stream: int)
     every = model.dynamics.every if isinstance(model.dynamics, Rescaled) else 1
     return filled(
         MOTION, h=dt, a=a, b=b, every=every, first=first, count=count, stream=stream & low,
-        key0=model.seed & low, key1=model.seed >> 32 & low,
+        key0=model.seed & low, key1=model.seed >> 32 & low, first_patch=model.first_patch & low,
     )  # fmt: skip
 
 

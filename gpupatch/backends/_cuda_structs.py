@@ -37,7 +37,7 @@ def _several(kind, *names: str) -> dict[str, Any]:
 MODEL = _structure(
     **_several(_POINTER, "s", "q", "e", "r"),
     **_several(_LONG, "s_step", "e_step", "q_step", "r_step", "n_member_patch", "first"),
-    numbered=_LONG,
+    **_several(_LONG, "numbered", "first_patch"),
     **_several(np.uint32, "key0", "key1", "stream"),
 )
 LIFT_AXIS = _structure(

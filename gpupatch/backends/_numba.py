@@ -118,6 +118,14 @@ class NumbaKernels:
             return self._base_of(u).reshape(u.shape) + u
         return np.array(u)
 
+    def store(self, u: Micro) -> Micro:
+        """A copy of the handle; in float32 what it differs by from the base."""
+        return u.copy()
+
+    def recall(self, stored: Micro) -> Micro:
+        """The handle that `store` showed; the base stays."""
+        return np.array(stored, dtype=self.dtype, order="C")
+
     def axpy(self, terms: Sequence[tuple[float, Micro]]) -> Micro:
         """sum_k weight_k state_k."""
         (weight, first), *rest = terms
@@ -337,7 +345,7 @@ class NumbaKernels:
 
     def _key(self, stream: int, first: int = 0) -> NDArray[np.uint64]:
         seed, low = self.model.seed, 0xFFFFFFFF
-        words = [seed & low, (seed >> 32) & low, stream & low, first & low]
+        words = [seed & low, (seed >> 32) & low, stream & low, first & low, self.model.first_patch]
         return np.array(words, dtype=np.uint64)
 
     def _coupling(self, coupling: Coupling) -> tuple:

@@ -67,7 +67,8 @@ class NumbaGas:
         rows = gas_row(gas, handle.shape[1], plan.observables, plan.core)
         out = np.zeros((plan.weights.shape[1], len(handle), len(rows)))
         low = 0xFFFFFFFF
-        key = np.array([gas.seed & low, (gas.seed >> 32) & low, plan.stream & low], np.uint64)
+        words = [gas.seed & low, (gas.seed >> 32) & low, plan.stream & low, gas.first_patch]
+        key = np.array(words, np.uint64)
         chance = (gas.hop_probability(plan.dt), 2 * gas.rate * plan.dt)
         threads = numba.get_num_threads() > 1 and handle.size * plan.n_steps >= _WORTH_THREADS
         _compiled(threads).burst_all(

@@ -127,7 +127,7 @@ def burst_some(
         tables: numbers of pair, bonds, angles and field.
         parts: ends of bonds, triples of angles.
         masses: by type, and their inverses.
-        key: seed and stream of the random numbers.
+        key: seed, stream and first patch of the random numbers.
         plan: time step, number of the first step, steps, wanted steps, weights.
         codes: the observables.
         core: width, axis and kernel of the core.

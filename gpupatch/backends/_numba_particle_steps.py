@@ -15,7 +15,8 @@ from numba import int64
 def random_words(key, particle, patch, step):
     """Four random 32-bit numbers; the same as `gpupatch.particles.noise.words`."""
     low, shift = np.uint64(0xFFFFFFFF), np.uint64(32)
-    x0, x1, x2, x3 = np.uint64(particle), np.uint64(patch), np.uint64(step) & low, key[2]
+    x0, x1 = np.uint64(particle), (np.uint64(patch) + key[3]) & low
+    x2, x3 = np.uint64(step) & low, key[2]
     k0, k1 = key[0], key[1]
     for _ in range(10):
         p0, p1 = x0 * np.uint64(0xD2511F53), x2 * np.uint64(0xCD9E8D57)

@@ -103,7 +103,8 @@ class NumbaParticles:
         out = np.zeros((plan.weights.shape[1], handle.n_patch, n_component))
         code = _compiled(self.model, self.dtype.name, self._listed(handle))
         low, seed = 0xFFFFFFFF, self.model.seed
-        key = np.array([seed & low, (seed >> 32) & low, plan.stream & low], dtype=np.uint64)
+        words = [seed & low, (seed >> 32) & low, plan.stream & low, self.model.first_patch]
+        key = np.array(words, dtype=np.uint64)
         codes = np.array([list(COMPONENTS).index(n) for n in plan.observables], dtype=np.int64)
         core = (float(plan.core.width), plan.core.axis, KERNELS.index(plan.core.kernel))
         weights = np.ascontiguousarray(plan.weights)

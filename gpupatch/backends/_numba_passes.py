@@ -143,7 +143,7 @@ def settle(w, at, mode, edge, t):
 def philox(key, patch, place, step):
     """Four random 32-bit numbers; the same as `gpupatch.micro.noise.philox`."""
     low, shift = np.uint64(0xFFFFFFFF), np.uint64(32)
-    x0, x1 = np.uint64(patch) & low, np.uint64(place) & low
+    x0, x1 = (np.uint64(patch) + key[4]) & low, np.uint64(place) & low
     x2, x3 = (np.uint64(step) + key[3]) & low, key[2]
     k0, k1 = key[0], key[1]
     for _ in range(10):

@@ -78,6 +78,14 @@ class NumpyKernels:
         """The values of a state in float64."""
         return self._base + u.astype(np.float64)
 
+    def store(self, u: Micro) -> Micro:
+        """A copy of the handle; in float32 what it differs by from the base."""
+        return u.copy()
+
+    def recall(self, stored: Micro) -> Micro:
+        """The handle that `store` showed; the base stays."""
+        return np.array(stored, dtype=self.dtype, order="C")
+
     def axpy(self, terms: Sequence[tuple[float, Micro]]) -> Micro:
         """sum_k weight_k state_k."""
         total = np.zeros_like(terms[0][1])
@@ -274,7 +282,7 @@ class NumpyKernels:
         rule, model = self.model.rule, self.model
         if not rule.noise:
             return
-        xi = normals(model.seed, stream, step, u.shape)
+        xi = normals(model.seed, stream, step, u.shape, model.first_patch)
         amplitude = model.noise_amplitude(self.unpack(u), t)
         inside = (slice(None), slice(None), *model.inside)
         u[inside] += (np.sqrt(dt) * amplitude * xi)[inside].astype(self.dtype)

@@ -67,7 +67,9 @@ class NumpyGas:
         left, right = n[:, parity : n.shape[1] - 1 : 2], n[:, parity + 1 :: 2]
         if left.size:
             count = left.shape[1] if self.gas.kind != "ssep" else -(-left.shape[1] // 4)
-            drawn = words(self.gas.seed, stream, 2 * step + parity, len(n), count)
+            drawn = words(
+                self.gas.seed, stream, 2 * step + parity, len(n), count, self.gas.first_patch
+            )
             getattr(self, f"_{self.gas.kind}")(left, right, dt, drawn)
 
     def facts(self) -> dict[str, Any]:

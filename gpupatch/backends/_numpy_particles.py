@@ -257,7 +257,7 @@ class NumpyParticles:
         kept = np.exp(-cast(Langevin, self.model.dynamics).friction * h)
         temperature = state.controls[:, :1]
         spread = np.sqrt((1 - kept**2) * temperature / self.model.mass_of(state.types))
-        xi = normals(self.model.seed, stream, step, state.n_patch, state.capacity)
+        xi = self._normals(state, stream, step)
         self._kick(state, acting, h)
         state.positions += h / 2 * state.velocities
         for a in range(state.ndim):
@@ -271,7 +271,7 @@ class NumpyParticles:
     def _brownian(self, state, acting, h, step, stream) -> Acting:
         mobility = cast(Brownian, self.model.dynamics).mobility
         spread = np.sqrt(2 * mobility * state.controls[:, :1] * h)
-        xi = normals(self.model.seed, stream, step, state.n_patch, state.capacity)
+        xi = self._normals(state, stream, step)
         for a in range(state.ndim):
             state.positions[:, a] += h * mobility * acting.force[:, a] + spread * xi[a]
         self._walls(state)
@@ -280,7 +280,7 @@ class NumpyParticles:
     def _hard_rods(self, state, acting, h, step, stream) -> Acting:
         rods = cast(HardRods, self.model.dynamics)
         spread = np.sqrt(2 * rods.mobility * state.controls[:, 0] * h)
-        xi = normals(self.model.seed, stream, step, state.n_patch, state.capacity)[0]
+        xi = self._normals(state, stream, step)[0]
         for p, n in enumerate(state.counts):
             x, index = state.positions[p, 0, :n], np.arange(n) - (n - 1) / 2
             y = x - index * rods.length + spread[p] * xi[p, :n]
@@ -350,9 +350,14 @@ class NumpyParticles:
     def _velocity_flips(self, state, acting, h, step, stream) -> Acting:
         acting = self._newton(state, acting, h, step, stream)
         odd = (1 - np.exp(-2 * cast(VelocityFlips, self.model.dynamics).rate * h)) / 2
-        word = words(self.model.seed, stream, step, state.n_patch, state.capacity)[0]
+        shape, first = state.types.shape, self.model.first_patch
+        word = words(self.model.seed, stream, step, *shape, first)[0]
         state.velocities *= np.where(uniforms(word) < odd, -1.0, 1.0)[:, None]
         return acting
+
+    def _normals(self, state: ParticleState, stream: int, step: int) -> NDArray[np.float64]:
+        shape, model = state.types.shape, self.model
+        return normals(model.seed, stream, step, *shape, model.first_patch)
 
     def _kick(self, state: ParticleState, acting: Acting, h: float) -> None:
         state.velocities += h / 2 * acting.force / self.model.mass_of(state.types)[:, None]

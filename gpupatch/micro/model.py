@@ -27,6 +27,7 @@ class MicroModel:
             between sites i and i+1 has index i. The first axis is 1 when all patches share them,
             otherwise it runs over all patches of all members.
         seed: seed of the noise.
+        first_patch: number of the first patch, from which the random numbers of a batch follow.
     """
 
     rule: Rule
@@ -37,6 +38,7 @@ class MicroModel:
     parameters: NDArray[np.float64]
     coefficients: NDArray[np.float64]
     seed: int = 0
+    first_patch: int = 0
 
     def __post_init__(self):
         for axis, (edge, reach) in enumerate(zip(self.edges, self.rule.reach, strict=True)):

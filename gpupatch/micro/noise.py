@@ -40,7 +40,9 @@ def philox(counter, key) -> list[NDArray[np.uint64]]:
     return x
 
 
-def normals(seed: int, stream: int, step: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def normals(
+    seed: int, stream: int, step: int, shape: tuple[int, ...], first_patch: int = 0
+) -> NDArray[np.float64]:
     """Standard normal numbers for all sites of all patches at one step (Box-Muller).
 
     Args:
@@ -48,11 +50,12 @@ def normals(seed: int, stream: int, step: int, shape: tuple[int, ...]) -> NDArra
         stream: number that sets one burst apart from all others.
         step: micro-step within the burst.
         shape: [patch, field, *sites].
+        first_patch: number of the first patch.
 
     Returns:
         Independent normal numbers, [patch, field, *sites].
     """
-    patch = np.arange(shape[0], dtype=np.uint64)[:, None]
+    patch = np.arange(first_patch, first_patch + shape[0], dtype=np.uint64)[:, None]
     place = np.arange(int(np.prod(shape[1:])), dtype=np.uint64)[None, :]
     key = (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF)
     a, b, c, d = philox((patch, place, step, stream), key)

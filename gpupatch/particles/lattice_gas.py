@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gpupatch.contract import checked
 from gpupatch.errors import RuleError, SchemeError, suggestion
 from gpupatch.particles.observe import Core
 
@@ -24,6 +25,7 @@ MOST_EVENTS = 64
 """Events of one bond in one step that there are random numbers for."""
 
 
+@checked(RuleError)
 @dataclass(frozen=True)
 class LatticeGas:
     """Particles that hop to the next site on either side.
@@ -41,6 +43,7 @@ class LatticeGas:
         spacing: a, distance of sites.
         rate: hops to one side per time.
         seed: seed of all random numbers.
+        first_patch: number of the first patch, from which the random numbers of a batch follow.
 
     Raises:
         RuleError: for another kind, or numbers that are not positive.
@@ -52,6 +55,7 @@ class LatticeGas:
     spacing: float = 1.0
     rate: float = 1.0
     seed: int = 0
+    first_patch: int = 0
 
     ndim: ClassVar[int] = 1
 

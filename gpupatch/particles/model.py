@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gpupatch.contract import checked
 from gpupatch.errors import InputError, RuleError, suggestion
 from gpupatch.particles.dynamics import Dynamics, HardRods, HeatDriven, Sheared
 from gpupatch.particles.interaction import Angles, Bonds, Field, Pair
@@ -17,6 +18,7 @@ BOUNDARIES = ("periodic", "reflecting", "open")
 SEARCHES = ("auto", "all", "verlet")
 
 
+@checked(RuleError)
 @dataclass(frozen=True)
 class Neighbours:
     """How pairs within the cutoff are found.
@@ -48,6 +50,7 @@ class Neighbours:
             raise RuleError(f"`capacity` is {self.capacity}; it must be at least 1.")
 
 
+@checked(RuleError)
 @dataclass(frozen=True, eq=False)
 class ParticleModel:
     """Particles of one or more types in patches of one to three dimensions.
@@ -64,6 +67,7 @@ class ParticleModel:
         masses: of each type.
         neighbours: how pairs are found.
         seed: seed of all random numbers.
+        first_patch: number of the first patch, from which the random numbers of a batch follow.
 
     Raises:
         RuleError: if parts contradict each other.
@@ -79,6 +83,7 @@ class ParticleModel:
     masses: Sequence[float] = (1.0,)
     neighbours: Neighbours = Neighbours()
     seed: int = 0
+    first_patch: int = 0
 
     def __post_init__(self):
         if self.ndim not in (1, 2, 3):

@@ -1,5 +1,7 @@
 """Compiled noise: the same random integers as the reference, and the right moments."""
 
+import dataclasses
+
 import numba
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ def walk(u, s, dx):
 
 
 def key(seed, stream):
-    return np.array([seed & 0xFFFFFFFF, seed >> 32, stream, 0], dtype=np.uint64)
+    return np.array([seed & 0xFFFFFFFF, seed >> 32, stream, 0, 0], dtype=np.uint64)
 
 
 def test_compiled_philox_gives_the_known_answer():
@@ -85,3 +87,25 @@ def test_random_numbers_do_not_depend_on_how_a_run_is_cut(backend, every):
         results.append(kernels.unpack(u))
     for cut in results[1:]:
         np.testing.assert_allclose(cut, results[0], rtol=0, atol=1e-12)
+
+
+def test_a_patch_alone_has_the_random_numbers_that_it_has_among_others(backend):
+    given = problem(shaken)
+    kernels = backend.load(given.model, "float64")
+    u = kernels.pack(given.u)
+    kernels.burst(u, given.plan(stream=3), 0.0)
+    together, row = kernels.unpack(u), len(given.u) - 1
+    model, per_member = given.model, len(given.model.origin)
+    member, patch = divmod(row, per_member)
+    coefficients = model.coefficients
+    one = dataclasses.replace(
+        model,
+        origin=model.origin[patch : patch + 1],
+        parameters=model.parameters[member : member + 1],
+        coefficients=coefficients if len(coefficients) == 1 else coefficients[row : row + 1],
+        first_patch=row,
+    )
+    kernels = backend.load(one, "float64")
+    u = kernels.pack(given.u[row : row + 1])
+    kernels.burst(u, given.plan(stream=3), 0.0)
+    np.testing.assert_array_equal(kernels.unpack(u)[0], together[row])
