@@ -10,6 +10,7 @@ import numpy as np
 from gpupatch.arrays import Handle, Macro
 from gpupatch.burst import Burst, slope_weights
 from gpupatch.errors import SchemeError
+from gpupatch.scheme.memory import Remembering
 
 if TYPE_CHECKING:
     from gpupatch.scheme.base import MeasuringScheme
@@ -19,7 +20,7 @@ DEFAULT_STEPS = 24
 """Micro-steps per burst of the `coupled` scheme when nothing else is said."""
 
 
-class MeasuredSystem:
+class MeasuredSystem(Remembering):
     """Coarse values and their slopes from bursts: the `burst` and `flux` schemes."""
 
     def __init__(self, scheme: MeasuringScheme):
@@ -75,12 +76,15 @@ class MeasuredSystem:
         return self.scheme.upload(values)
 
 
-class CoupledSystem:
+class CoupledSystem(Remembering):
     """The micro field of all coupled patches, leapt over as a whole."""
+
+    remembered = ("_dt",)
 
     def __init__(self, scheme: CoupledScheme, burst: Burst | None, inner: int | None):
         self.scheme, self._burst, self._count = scheme, burst, inner or DEFAULT_STEPS
         self._dt: float | None = None
+        self._held = False
 
     @property
     def inner_step(self) -> float:
@@ -96,8 +100,12 @@ class CoupledSystem:
 
     def prepare(self, t: float, u: Handle) -> None:
         """Choose the micro time step for this state."""
-        if self._dt is None or not self.scheme.keeps_dt:
+        if self._dt is None or not (self._held or self.scheme.keeps_dt):
             self._dt = self.scheme.stable_dt(u, t)
+
+    def hold(self, dt: float) -> None:
+        """Take this micro time step from now on, whatever the state."""
+        self._dt, self._held = dt, True
 
     def slope(self, t: float, u: Handle) -> Handle:
         """Healed slope of the micro field, extrapolated back to the base time."""

@@ -1,0 +1,1 @@
+"""What a macroscopic system is asked for besides trajectories: states, spectra, bifurcations."""
