@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gpupatch.contract import checked
 from gpupatch.errors import SchemeError
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def canonical_stepper(name: str) -> str:
     return VERLET if name == "leapfrog" else name
 
 
+@checked(SchemeError)
 @dataclass(frozen=True)
 class Burst:
     """What the user says about a burst.

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gpupatch.contract import checked
 from gpupatch.errors import SchemeError
 from gpupatch.grid import Face, PatchGrid
 from gpupatch.stencil import (
@@ -73,6 +74,7 @@ class AxisCoupling:
     fills: tuple[BoundaryFill, BoundaryFill] | None
 
 
+@checked(SchemeError)
 @dataclass(frozen=True, eq=False)
 class Coupling:
     """Interpolation across the gaps between patches, bound to a grid.

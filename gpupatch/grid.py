@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpupatch.contract import checked
 from gpupatch.errors import GridError
 
 Value = float | Callable[..., NDArray[np.float64]]
 
 
+@checked(GridError)
 @dataclass(frozen=True)
 class Face:
     """A condition on one face of the domain: a u + b du/dn = c, n pointing outwards.
@@ -49,21 +51,25 @@ class Face:
         return np.broadcast_to(np.asarray(c, dtype=float), shape)
 
 
+@checked(GridError)
 def dirichlet(value: Value = 0.0) -> Face:
     """Prescribe the value on a face: u = value."""
     return Face(1.0, 0.0, value)
 
 
+@checked(GridError)
 def neumann(slope: Value = 0.0) -> Face:
     """Prescribe the outward derivative on a face: du/dn = slope."""
     return Face(0.0, 1.0, slope)
 
 
+@checked(GridError)
 def robin(a: float, b: float, c: Value) -> Face:
     """Prescribe a combination on a face: a u + b du/dn = c."""
     return Face(a, b, c)
 
 
+@checked(GridError)
 @dataclass(frozen=True, eq=False)
 class PatchGrid:
     """Small patches of a fine lattice, spread over a large domain.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from gpupatch.contract import checked
 from gpupatch.errors import SchemeError
 from gpupatch.grid import PatchGrid
 from gpupatch.micro.analysis import jacobian
@@ -18,6 +19,7 @@ from gpupatch.scheme.problem import Problem
 TOLERANCE = 1e-12
 
 
+@checked(SchemeError)
 def effective(
     rule: Rule, coefficients: Mapping[str, CoefficientLike], grid: PatchGrid, parameters=None
 ) -> NDArray[np.float64]:

@@ -194,7 +194,7 @@ def test_something_is_always_left_to_measure_in():
     [
         ({"length": 0.0}, "`burst.length` is 0.0"),
         ({"length": -1.0}, "positive"),
-        ({"length": float("nan")}, "positive"),
+        ({"length": float("nan")}, "finite"),
         ({"heal": 1.0}, "leave a part of the burst"),
         ({"heal": -0.1}, "`burst.heal` is -0.1"),
         ({"slope": "spline"}, "healed, endpoint, lsq, seed"),

@@ -241,12 +241,12 @@ def test_statistics_count_slopes_bursts_and_simulated_time():
         ({"method": "rk4", "step": 0.0}, "`step` must be positive and finite; found 0"),
         ({"method": "rk4", "step": 0.1, "tol": 1e-3}, "`tol` = 0.001 has no effect.*'rk4'"),
         ({"method": "adaptive", "pair": "bs23"}, "no pair 'bs23'.*Did you mean 'bs32'"),
-        ({"method": "adaptive", "tol": float("nan")}, "`tol` must be positive"),
+        ({"method": "adaptive", "tol": float("nan")}, "`tol` of `Projection` is nan"),
         ({"method": "implicit", "solver": "RK45"}, "no solver 'RK45'; choose one of BDF, Radau"),
         ({"method": "pfe"}, "either `step`.*or `jump`.*found neither"),
         ({"method": "pfe", "step": 0.1, "jump": 4.0}, "found both"),
         ({"method": "pfe", "step": 0.1, "inner": 0}, "`inner` must be a whole number >= 1"),
-        ({"method": "telescopic", "step": 0.1, "levels": 1.5}, "`levels` must be a whole number"),
+        ({"method": "telescopic", "step": 0.1, "levels": 1.5}, "must be a whole number"),
     ],
 )
 def test_impossible_projections_are_refused_with_the_remedy(options, message):

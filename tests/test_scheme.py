@@ -249,7 +249,7 @@ REFUSED = {
     ),
     "flux spectral": (
         lambda: FluxScheme(heat(burst_grid(cells=True)), NUMPY, Burst(1e-6), "spectral"),  # type: ignore
-        "not local",
+        "a whole number",
     ),
     "no initial value": (lambda: coupled().initial({}), "`u` has no initial value"),
 }

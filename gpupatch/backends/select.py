@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from gpupatch.arrays import Backend
 from gpupatch.backends._numpy import NumpyBackend
+from gpupatch.contract import checked
 from gpupatch.errors import BackendError, suggestion
 
 BACKENDS = ("auto", "cuda", "numba", "numpy")
 
 
+@checked(BackendError)
 def get_backend(name: str = "auto") -> tuple[Backend, str]:
     """A backend, and in one line why it was chosen.
 

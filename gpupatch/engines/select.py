@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from gpupatch.contract import checked
 from gpupatch.engines.engine import Engine
 from gpupatch.errors import BackendError, suggestion
 
 ENGINES = ("lammps", "openmm")
 
 
+@checked(BackendError)
 def get_engine(name: str) -> Engine:
     """An engine, not yet initialized.
 

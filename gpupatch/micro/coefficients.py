@@ -9,6 +9,7 @@ from numbers import Real
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gpupatch.contract import checked
 from gpupatch.errors import RuleError
 from gpupatch.micro.noise import philox
 
@@ -68,6 +69,7 @@ class Profile:
         return np.broadcast_to(np.asarray(values, dtype=float), places.shape)
 
 
+@checked(RuleError)
 @dataclass(frozen=True, eq=False)
 class Cell:
     """A periodic cell of lattice values, tiled from the first site of every patch.
@@ -116,6 +118,7 @@ class Cell:
         return array
 
 
+@checked(RuleError)
 @dataclass(frozen=True)
 class Lognormal:
     """A random medium: independent log-normal values, the same wherever patches are put.

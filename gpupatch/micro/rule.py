@@ -10,12 +10,14 @@ from types import FunctionType, ModuleType
 import numpy as np
 import sympy as sp
 
+from gpupatch.contract import checked
 from gpupatch.errors import RuleError
 from gpupatch.micro.trace import COORDINATES, RESERVED, Access, Trace, flatten, trace
 
 _SCALARS = (int, float, bool, str, type(None), np.number, np.ufunc)
 
 
+@checked(RuleError)
 @dataclass(frozen=True, eq=False)
 class Rule:
     """The rate of change at one site as a function of the site and its neighbours.
@@ -204,6 +206,7 @@ def mask_name(name: str) -> str:
     return f"{name}_sites"
 
 
+@checked(RuleError)
 def rule(
     fields: str,
     coefficients: str | tuple[str, ...] = (),
@@ -241,6 +244,7 @@ def rule(
     )
 
 
+@checked(RuleError)
 def flux_rule(fields: str, coefficients: str | tuple[str, ...] = ()) -> Callable[..., Rule]:
     """Declare a conservation law by its fluxes at the faces +1/2 of a site.
 

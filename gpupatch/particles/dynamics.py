@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gpupatch.contract import checked
 from gpupatch.errors import RuleError
 
 
@@ -35,6 +36,7 @@ def _positive(kind: str, **given: float) -> None:
             raise RuleError(f"`{name}` of `{kind}` dynamics is {value}; it must be positive.")
 
 
+@checked(RuleError)
 @dataclass(frozen=True)
 class Newton(Dynamics):
     """Constant energy, by velocity Verlet: B A B.
@@ -45,6 +47,7 @@ class Newton(Dynamics):
     kind = "newton"
 
 
+@checked(RuleError)
 @dataclass(frozen=True)
 class Langevin(Dynamics):
     """A bath that rubs and kicks: B A/2 O A/2 B.
@@ -67,6 +70,7 @@ class Langevin(Dynamics):
         _positive(self.kind, friction=self.friction)
 
 
+@checked(RuleError)
 @dataclass(frozen=True)
 class Brownian(Dynamics):
     """Overdamped motion: x += h mobility F + sqrt(2 mobility T h) xi (Euler and Maruyama).
@@ -88,6 +92,7 @@ class Brownian(Dynamics):
         _positive(self.kind, mobility=self.mobility)
 
 
+@checked(RuleError)
 @dataclass(frozen=True)
 class HardRods(Dynamics):
     """Brownian rods on a line that cannot pass each other.
@@ -114,6 +119,7 @@ class HardRods(Dynamics):
         _positive(self.kind, length=self.length, mobility=self.mobility)
 
 
+@checked(RuleError)
 @dataclass(frozen=True)
 class NoseHoover(Dynamics):
     """A deterministic bath that keeps the canonical ensemble: N B A B N.
@@ -138,6 +144,7 @@ class NoseHoover(Dynamics):
         _positive(self.kind, period=self.period)
 
 
+@checked(RuleError)
 @dataclass(frozen=True)
 class Rescaled(Dynamics):
     """Velocity Verlet whose velocities are scaled to a temperature after every so-many-th step.
@@ -159,6 +166,7 @@ class Rescaled(Dynamics):
         _positive(self.kind, every=self.every)
 
 
+@checked(RuleError)
 @dataclass(frozen=True)
 class Sheared(Dynamics):
     """A homogeneous flow u_x = shear_rate y, velocities relative to it, at constant kinetic energy.
@@ -176,6 +184,7 @@ class Sheared(Dynamics):
     controls = ("temperature", "shear_rate")
 
 
+@checked(RuleError)
 @dataclass(frozen=True)
 class HeatDriven(Dynamics):
     """A homogeneous heat flow along x, driven by a field that stands for -dT/dx / T.
@@ -193,6 +202,7 @@ class HeatDriven(Dynamics):
     controls = ("temperature", "heat_field")
 
 
+@checked(RuleError)
 @dataclass(frozen=True)
 class VelocityFlips(Dynamics):
     """Velocity Verlet, and every velocity changes its sign at a rate, which keeps the energy.

@@ -11,6 +11,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import ArrayLike, NDArray
 
+from gpupatch.contract import checked
 from gpupatch.errors import RuleError, suggestion
 from gpupatch.micro.lower import Lowering
 from gpupatch.micro.trace import Access, scalar_symbol, trace
@@ -26,6 +27,7 @@ LENGTHS = frozenset({"sigma", "r0", "diameter", "extent"})
 """Parameters that are lengths, of which the Lorentz rule takes the arithmetic mean."""
 
 
+@checked(RuleError)
 @dataclass(frozen=True, eq=False)
 class Pair:
     """A potential between all pairs of particles that are closer than a cutoff.
@@ -171,6 +173,7 @@ def _are_numbers(value: ArrayLike) -> bool:
         return False
 
 
+@checked(RuleError)
 @dataclass(frozen=True, eq=False)
 class Bonds:
     """Springs between given particles of every patch.
@@ -207,6 +210,7 @@ class Bonds:
         return self.form.table(values, 1)
 
 
+@checked(RuleError)
 def chain(n: int, closed: bool = False) -> NDArray[np.int64]:
     """Pairs that join particles to a chain: (0, 1), (1, 2), ...
 
@@ -221,12 +225,14 @@ def chain(n: int, closed: bool = False) -> NDArray[np.int64]:
     return np.stack([first, (first + 1) % n], axis=1)
 
 
+@checked(RuleError)
 def chain_angles(n: int) -> NDArray[np.int64]:
     """Triples of successive particles of a chain: (0, 1, 2), (1, 2, 3), ..., [angle, 3]."""
     first = np.arange(n - 2)
     return np.stack([first, first + 1, first + 2], axis=1)
 
 
+@checked(RuleError)
 @dataclass(frozen=True, eq=False)
 class Angles:
     """Bending between successive bonds.
@@ -281,6 +287,7 @@ class Angles:
         return self.form.table(self.parameters)
 
 
+@checked(RuleError)
 @dataclass(frozen=True, eq=False)
 class Field:
     """An external potential V(x, y, z) that acts on every particle.

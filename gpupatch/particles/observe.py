@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from gpupatch.contract import checked
 from gpupatch.errors import SchemeError, suggestion
 
 COMPONENTS = {
@@ -44,6 +45,7 @@ extension       x_last - x_first of the particles
 KERNELS = ("box", "cos2")
 
 
+@checked(SchemeError)
 @dataclass(frozen=True)
 class Core:
     """The part of a patch that is measured.
@@ -67,6 +69,7 @@ class Core:
             )
 
 
+@checked(SchemeError)
 @dataclass(frozen=True, eq=False)
 class ParticlePlan:
     """One burst of particles, as a backend runs it.

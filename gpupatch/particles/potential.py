@@ -19,6 +19,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
+from gpupatch.contract import checked
 from gpupatch.errors import RuleError, suggestion
 from gpupatch.micro.lower import Lowering, evaluate
 from gpupatch.micro.trace import Access, scalar_symbol, trace
@@ -37,6 +38,7 @@ SQUARE = _ACCESS.symbol.name
 """Name of the squared distance in the generated source."""
 
 
+@checked(RuleError)
 @dataclass(frozen=True, eq=False)
 class Potential:
     """An energy V(r) of a distance.
@@ -96,6 +98,7 @@ class Potential:
         return np.broadcast_to(evaluate(expression, {**parameters, "r": r}), np.shape(r))
 
 
+@checked(RuleError)
 def potential(function: Callable) -> Potential:
     """Declare a potential of a distance.
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gpupatch.contract import checked
 from gpupatch.errors import InputError
 
 
+@checked(InputError)
 @dataclass(eq=False)
 class ParticleState:
     """Particles of a batch of patches: structure of arrays, particles last.
@@ -94,6 +96,7 @@ class ParticleState:
         return ParticleState(**values)
 
 
+@checked(InputError)
 def make_state(
     positions,
     box,

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from gpupatch.arrays import Handle
+from gpupatch.contract import checked
 from gpupatch.errors import SchemeError
 from gpupatch.projection.adaptive import embedded_pair
 from gpupatch.projection.anchored import projective_runge_kutta
@@ -37,6 +38,7 @@ OPTIONS = {
 STEP_OPTIONAL = ("none", "adaptive", "implicit", "pfe", "telescopic")
 
 
+@checked(SchemeError)
 @dataclass(frozen=True)
 class Projection:
     """A macro time integrator that leaps from burst to burst.

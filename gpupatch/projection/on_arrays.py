@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from gpupatch.arrays import Handle
+from gpupatch.contract import checked
 from gpupatch.errors import InputError, SchemeError
 from gpupatch.projection.history import History, Statistics
 from gpupatch.projection.method import Projection
@@ -233,6 +234,7 @@ def as_system(
     )
 
 
+@checked(SchemeError)
 def project(
     F: System | Callable[[float, np.ndarray], Any],
     u0: Any,

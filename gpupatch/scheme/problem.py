@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.arrays import Handle, Micro
+from gpupatch.contract import checked
 from gpupatch.errors import SchemeError, suggestion
 from gpupatch.grid import PatchGrid
 from gpupatch.lifting import GAUSS_POINTS
@@ -23,6 +24,7 @@ Function = Callable[..., NDArray[np.float64]] | float
 Initial = Mapping[str, Function] | Sequence[Mapping[str, Function]]
 
 
+@checked(SchemeError)
 @dataclass(frozen=True, eq=False)
 class Problem:
     """A micro-rule on a patch grid.

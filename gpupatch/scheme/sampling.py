@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gpupatch.contract import checked
 from gpupatch.errors import SchemeError, suggestion
 
 EDGES = ("open", "reflecting", "reservoir")
 
 
+@checked(SchemeError)
 @dataclass(frozen=True)
 class Sampling:
     """How patches are filled with particles, and how much noise is accepted.

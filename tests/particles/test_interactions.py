@@ -164,7 +164,7 @@ def lj(cutoff=2.5, **parameters):
     ("make", "message"),
     [
         (lambda: lj(0.0), "`cutoff` is 0.0"),
-        (lambda: lj(np.inf), "positive and finite"),
+        (lambda: lj(np.inf), "finite number"),
         (lambda: lj(sgma=1.0), "no parameter `sgma`. Did you mean `sigma`"),
         (lambda: gp.Pair(library.lennard_jones, {"sigma": 1.0}, 2.5), "a value for `epsilon`"),
         (lambda: lj(epsilon=[1.0, 2.0], sigma=[1.0, 1.0, 1.0]), r"parameters for \[2, 3\] types"),
