@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import Backend, Macro, ParticleKernels
 from gpupatch.burst import Burst
+from gpupatch.contract import checked
 from gpupatch.errors import NonFiniteError, SchemeError
 from gpupatch.lifting import face_lifting
 from gpupatch.particles.moments import block_correlation, moments
@@ -31,6 +32,7 @@ MOST_BURSTS = 16
 """Bursts for one slope, after which noise is accepted."""
 
 
+@checked(SchemeError)
 class BoxFluxScheme(ParticleScheme):
     """Finite volumes whose fluxes are measured in periodic boxes at the states of the faces.
 

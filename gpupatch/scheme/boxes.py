@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import Backend, Macro, ParticleKernels
 from gpupatch.burst import Burst
+from gpupatch.contract import checked
 from gpupatch.errors import NonFiniteError, SchemeError, suggestion
 from gpupatch.particles.lattice_gas import LatticeGas
 from gpupatch.particles.moments import THERMAL, estimate, moments
@@ -62,6 +63,7 @@ conductivity  heat_flux / (temperature heat_field), of `heat_driven` dynamics
 _NEEDS = {"viscosity": "shear_rate", "conductivity": "heat_field"}
 
 
+@checked(SchemeError)
 @dataclass(frozen=True, eq=False)
 class BoxProblem(ParticleProblem):
     """Particles in periodic boxes that stand for the state of matter at places of a grid.
@@ -138,6 +140,7 @@ class BoxRun:
         return np.concatenate(self.samples) if self.samples else self.first
 
 
+@checked(SchemeError)
 class BoxScheme(ParticleScheme):
     """Periodic boxes, each held at a density and a temperature, measured for as long as they run.
 

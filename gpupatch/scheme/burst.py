@@ -9,6 +9,7 @@ import numpy as np
 
 from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro
 from gpupatch.burst import EDGES, Burst, BurstPlan, slope_weights
+from gpupatch.contract import checked
 from gpupatch.errors import SchemeError
 from gpupatch.lifting import core_lifting, reconstruct
 from gpupatch.micro.model import MicroModel
@@ -21,6 +22,7 @@ LIFTS = ("polynomial", "projection")
 METHODS = ("steps", "propagator")
 
 
+@checked(SchemeError)
 class BurstScheme(MeasuringScheme):
     """Patches are lifted from coarse values, run on their own for a burst, and averaged.
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import Backend, Macro
 from gpupatch.burst import Burst
+from gpupatch.contract import checked
 from gpupatch.errors import SchemeError
 from gpupatch.lifting.chains import lift_chain
 from gpupatch.particles.dynamics import VelocityFlips
@@ -24,6 +25,7 @@ from gpupatch.scheme.problem import Initial
 from gpupatch.theory.chains import flip_conductivity
 
 
+@checked(SchemeError)
 class ChainFluxScheme(ParticleFluxScheme):
     """A finite-volume scheme for the energy of a long chain, with currents measured in bursts.
 

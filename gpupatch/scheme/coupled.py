@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro, Sparse
 from gpupatch.burst import Burst
+from gpupatch.contract import checked
 from gpupatch.coupling import BoundaryFill, Coupling
 from gpupatch.errors import NonFiniteError, SchemeError
 from gpupatch.micro import analysis
@@ -21,6 +22,7 @@ from gpupatch.scheme.problem import Function, Initial, Problem, coarse_shape
 from gpupatch.scheme.systems import CoupledSystem
 
 
+@checked(SchemeError)
 class CoupledScheme(PatchScheme):
     """Micro-steps in all patches, coupled across the gaps.
 

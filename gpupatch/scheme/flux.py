@@ -8,6 +8,7 @@ import numpy as np
 
 from gpupatch.arrays import Backend, Handle, Kernels, Macro
 from gpupatch.burst import Burst, BurstPlan, mean_weights
+from gpupatch.contract import checked
 from gpupatch.errors import SchemeError
 from gpupatch.grid import PatchGrid
 from gpupatch.lifting import (
@@ -23,6 +24,7 @@ from gpupatch.scheme.base import MeasuringScheme
 from gpupatch.scheme.problem import Function, Problem, cell_averages
 
 
+@checked(SchemeError)
 class FluxScheme(MeasuringScheme):
     """A finite-volume scheme whose fluxes are measured by bursts on the faces.
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import Backend, GasKernels, Macro, ParticleKernels
 from gpupatch.burst import Burst
+from gpupatch.contract import checked
 from gpupatch.errors import SchemeError
 from gpupatch.lifting import core_lifting, reconstruct
 from gpupatch.lifting.particles import limited
@@ -22,6 +23,7 @@ POINTS = 16
 """Points of the Gauss quadrature over a core."""
 
 
+@checked(SchemeError)
 class ParticleBurstScheme(DensityScheme):
     """Densities averaged over the cores of patches, and how fast these averages change.
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import Backend, GasKernels, Macro, ParticleKernels
 from gpupatch.burst import Burst
+from gpupatch.contract import checked
+from gpupatch.errors import SchemeError
 from gpupatch.lifting import centre_weights, face_lifting, reconstruct
 from gpupatch.lifting.particles import limited
 from gpupatch.particles.observe import Core
@@ -22,6 +24,7 @@ HEALED = 1e-3
 """Share of a flux that the ends of a patch may spoil before a warning is given."""
 
 
+@checked(SchemeError)
 class ParticleFluxScheme(DensityScheme):
     """A finite-volume scheme for the density of particles, whose fluxes are counted in bursts.
 

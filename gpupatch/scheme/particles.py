@@ -20,7 +20,8 @@ from gpupatch.arrays import (
     linear_combination,
 )
 from gpupatch.burst import Burst
-from gpupatch.errors import NonFiniteError, SchemeError, suggestion
+from gpupatch.contract import checked
+from gpupatch.errors import GridError, NonFiniteError, SchemeError, suggestion
 from gpupatch.grid import PatchGrid
 from gpupatch.particles.lattice_gas import LatticeGas
 from gpupatch.particles.model import ParticleModel
@@ -36,6 +37,7 @@ from gpupatch.scheme.systems import MeasuredSystem
 from gpupatch.scheme.variant import Variable
 
 
+@checked(GridError)
 def particle_grid(
     domain: Sequence[tuple[float, float]],
     patches: Sequence[int],
@@ -73,6 +75,7 @@ def patch_centres(axes: Sequence[NDArray[np.float64]], members: int) -> NDArray[
     return np.tile(places, (members, 1))
 
 
+@checked(SchemeError)
 @dataclass(frozen=True, eq=False)
 class ParticleProblem:
     """A micro-simulator of particles on a grid of cells.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import Backend, ParticleKernels
 from gpupatch.burst import Burst
+from gpupatch.contract import checked
 from gpupatch.errors import SchemeError, suggestion
 from gpupatch.particles.interaction import Field, chain
 from gpupatch.particles.lattice_gas import LatticeGas
@@ -38,6 +39,7 @@ square_end  R^2 over the squared number of bonds: R^2/L^2 where bonds have the l
 """
 
 
+@checked(SchemeError)
 @dataclass(frozen=True, eq=False)
 class StretchProblem(ParticleProblem):
     """Chains that stand for the state of a polymer at places of a grid, each in a patch of its own.
@@ -91,6 +93,7 @@ class StretchProblem(ParticleProblem):
         return len(self.model.bonds.pairs) + 1
 
 
+@checked(SchemeError)
 class StretchScheme(BoxScheme):
     """Chains in a bath, each pulled by a constant force, measured for as long as they run.
 
