@@ -11,6 +11,7 @@ from gpupatch._version import __version__
 if TYPE_CHECKING:
     from gpupatch.backends.select import get_backend
     from gpupatch.burst import Burst
+    from gpupatch.checkpoints import Checkpoints
     from gpupatch.coupling import Coupling
     from gpupatch.engines.select import get_engine
     from gpupatch.errors import (
@@ -80,11 +81,13 @@ if TYPE_CHECKING:
         StretchScheme,
         particle_grid,
     )
-    from gpupatch.simulation import Solution, simulate
+    from gpupatch.simulation import simulate
+    from gpupatch.solution import Solution
 
 _HOMES = {
     "gpupatch.backends.select": "get_backend",
     "gpupatch.burst": "Burst",
+    "gpupatch.checkpoints": "Checkpoints",
     "gpupatch.coupling": "Coupling",
     "gpupatch.engines.select": "get_engine",
     "gpupatch.homogenisation": "effective",
@@ -108,7 +111,8 @@ _HOMES = {
     "gpupatch.scheme": "BoxFluxScheme BoxProblem BoxScheme BurstScheme ChainFluxScheme "
     "CoupledScheme FluxScheme ParticleBurstScheme ParticleFluxScheme ParticleProblem Problem "
     "Sampling StretchProblem StretchScheme particle_grid",
-    "gpupatch.simulation": "Solution simulate",
+    "gpupatch.simulation": "simulate",
+    "gpupatch.solution": "Solution",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -125,6 +129,7 @@ __all__ = [
     "CaseError",
     "Cell",
     "ChainFluxScheme",
+    "Checkpoints",
     "Core",
     "CoupledScheme",
     "Coupling",

@@ -29,6 +29,7 @@ Macro = NDArray[np.float64]
 Micro = NDArray[np.floating]
 Handle = Any
 Sparse = Any  # a scipy.sparse array
+Plain = Any  # None, truth values, numbers, text, arrays, and lists and mappings of these
 
 
 def linear_combination(terms: Sequence[tuple[float, Macro]]) -> Macro:
@@ -83,6 +84,14 @@ class Kernels(Protocol):
 
     def unpack(self, u: Handle) -> Micro:
         """Copy a state to the host as float64."""
+        ...
+
+    def store(self, u: Handle) -> NDArray[np.floating]:
+        """A handle as it is, on the host; in float32 what it differs by from the base."""
+        ...
+
+    def recall(self, stored: NDArray[np.floating]) -> Handle:
+        """The handle that `store` showed, in the precision of the patches; the base stays."""
         ...
 
     def axpy(self, terms: Sequence[tuple[float, Handle]]) -> Handle:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from gpupatch import simulation
+from gpupatch import march
 from gpupatch.backends._cuda import CudaKernels
 from gpupatch.backends._numpy import NumpyBackend
 from gpupatch.burst import Burst
@@ -15,8 +15,9 @@ from gpupatch.micro import lattice
 from gpupatch.projection import Projection
 from gpupatch.run import execute
 from gpupatch.run.build import build
+from gpupatch.schedule import NON_FINITE
 from gpupatch.scheme import BurstScheme, FluxScheme, Problem
-from gpupatch.simulation import NON_FINITE, simulate
+from gpupatch.simulation import simulate
 
 RUNS = {
     "steps of a coupled field": ("burgers", ["time.end=0.02", "grid.patches=[16]"]),
@@ -64,7 +65,7 @@ def test_an_euler_leap_takes_two_launches(host):
 
 
 def test_a_device_is_waited_for_at_saves_and_after_many_leaps_only(host, monkeypatch):
-    monkeypatch.setattr(simulation, "_LOOK_SECONDS", float("inf"))
+    monkeypatch.setattr(march, "_LOOK_SECONDS", float("inf"))
     overrides = ["time.projection='euler'", "time.step=0.0005", "time.end=0.04"]
     solution, _ = run("rod", overrides, host)
     leaps = solution.report["leaps"]["leaps"]

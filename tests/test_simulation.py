@@ -14,6 +14,7 @@ from gpupatch.errors import InputError, NonFiniteError, SchemeError
 from gpupatch.grid import PatchGrid
 from gpupatch.micro import lattice
 from gpupatch.projection import Projection
+from gpupatch.schedule import Schedule
 from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme, Problem, Scheme
 from gpupatch.scheme.box_flux import BoxFluxScheme
 from gpupatch.scheme.boxes import BoxScheme
@@ -21,7 +22,7 @@ from gpupatch.scheme.chain_flux import ChainFluxScheme
 from gpupatch.scheme.particle_burst import ParticleBurstScheme
 from gpupatch.scheme.particle_flux import ParticleFluxScheme
 from gpupatch.scheme.stretch import StretchScheme
-from gpupatch.simulation import Schedule, simulate
+from gpupatch.simulation import simulate
 
 EXACT = 1e-12
 CIRCLE = (0.0, 2 * np.pi)
@@ -341,7 +342,7 @@ def test_results_do_not_depend_on_how_fast_the_machine_is(monkeypatch, dtype, s,
         return simulate(scheme, {"u": lambda x: 3 + np.sin(x)}, 1.0, save=2).coarse[-1]
 
     usual = final()
-    monkeypatch.setattr("gpupatch.simulation._BLOCK_SECONDS", seconds)
+    monkeypatch.setattr("gpupatch.march._BLOCK_SECONDS", seconds)
     np.testing.assert_array_equal(final(), usual)
 
 

@@ -115,6 +115,14 @@ class CudaKernels:
             u = self.batch.base(u).reshape(u.shape) + u.astype(np.float64)
         return np.array(self.batch.fetch(u, "values at all sites"))
 
+    def store(self, u: Handle) -> Micro:
+        """A handle on the host; in float32 what it differs by from the base."""
+        return np.array(self.batch.fetch(u, "checkpoints"))
+
+    def recall(self, stored: Micro) -> Handle:
+        """The handle that `store` showed; the base stays."""
+        return self.device.put(np.array(stored, dtype=self.dtype, order="C"))
+
     def axpy(self, terms: Sequence[tuple[float, Handle]]) -> Handle:
         """sum_k weight_k state_k, in one launch for every eight terms."""
         return self._combined("combine_states", terms)

@@ -1,11 +1,12 @@
 """What a projection remembers between calls, and what it has spent."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from gpupatch.arrays import Handle
+from gpupatch.arrays import Handle, Plain
 from gpupatch.errors import SchemeError
 from gpupatch.projection.system import System
 
@@ -35,7 +36,7 @@ class Statistics:
 class History:
     """Memory of a projection: pass the same one to successive calls of `Projection.advance`.
 
-    Everything a checkpoint needs is here; the handles in `slopes` are stored as states are.
+    Everything that a checkpoint needs is here, see `memory`.
 
     Attributes:
         time: time reached, `None` before the first call.
@@ -55,6 +56,33 @@ class History:
     def clear(self) -> None:
         """Forget the history, because the state was changed from outside; keep the statistics."""
         self.time, self.slopes, self.next_step, self.interval = None, [], None, None
+
+    def memory(self, dump: Callable[[Handle], Plain]) -> dict[str, Plain]:
+        """What this history remembers, in plain numbers and host arrays.
+
+        Args:
+            dump: a copy of a slope as host arrays.
+        """
+        return {
+            "time": self.time,
+            "slopes": [[time, dump(slope)] for time, slope in self.slopes],
+            "next_step": self.next_step,
+            "interval": None if self.interval is None else list(self.interval),
+            "statistics": dataclasses.asdict(self.statistics),
+        }
+
+    def remember(self, memory: Mapping[str, Plain], restore: Callable[[Plain], Handle]) -> None:
+        """Take back what `memory` told, perhaps in another process.
+
+        Args:
+            memory: as `memory` gave it.
+            restore: the slope that was dumped.
+        """
+        self.time, self.next_step = memory["time"], memory["next_step"]
+        self.slopes = [(time, restore(slope)) for time, slope in memory["slopes"]]
+        interval = memory["interval"]
+        self.interval = None if interval is None else (interval[0], interval[1])
+        self.statistics = Statistics(**memory["statistics"])
 
     def enter(self, t: float, t_end: float) -> None:
         """Take up integration at `t` towards `t_end`.

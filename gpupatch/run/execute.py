@@ -27,7 +27,8 @@ from gpupatch.run.build import Parts, build
 from gpupatch.run.particles import PICTURE, ParticleRecord
 from gpupatch.schedule import FINISHED, INTERRUPTED, NON_FINITE, TERMINATED
 from gpupatch.scheme import Scheme
-from gpupatch.simulation import Solution, result_layout, simulate
+from gpupatch.simulation import simulate
+from gpupatch.solution import Solution, result_layout
 
 PLOT = "plot.png"
 EXIT_CODES = {FINISHED: 0, NON_FINITE: NonFiniteError.exit_code, INTERRUPTED: 130, TERMINATED: 143}

@@ -12,7 +12,7 @@ from gpupatch.errors import CaseError
 from gpupatch.files.case import Case
 from gpupatch.files.snapshots import SNAPSHOTS, SnapshotWriter
 from gpupatch.scheme.interface import Scheme, Shown
-from gpupatch.simulation import Solution
+from gpupatch.solution import Solution
 
 PICTURE = "particles.png"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Backend, Macro, ParticleKernels
+from gpupatch.arrays import Backend, Macro, ParticleKernels, Plain
 from gpupatch.burst import Burst
 from gpupatch.contract import checked
 from gpupatch.errors import NonFiniteError, SchemeError
@@ -21,9 +21,11 @@ from gpupatch.projection import Projection
 from gpupatch.scheme.box_laws import LAWS
 from gpupatch.scheme.boxes import SAMPLE, BoxProblem, block_steps, check_settling
 from gpupatch.scheme.interface import Shown
+from gpupatch.scheme.memory import particle_arrays
 from gpupatch.scheme.particles import ParticleScheme, ParticleSystem, patch_centres
 from gpupatch.scheme.problem import Initial
 from gpupatch.scheme.propagated import Propagated, combined, exactly
+from gpupatch.scheme.quarantine import Begun, Places, Quarantine
 
 BLOCKS = 8
 """Blocks of a burst from which an error is taken where there is one box only."""
@@ -60,6 +62,9 @@ class BoxFluxScheme(ParticleScheme):
         settle: model time that the boxes are given to melt and settle before the first burst.
         tolerance: standard error of the fluxes, relative to the largest of them, for which a burst
             is repeated up to `MOST_BURSTS` times; never when absent.
+        max_quarantined: share of the boxes of a burst that may fail; their fluxes are interpolated
+            from those of other faces, and they go on as copies of the nearest healthy box. The
+            first failure ends a run when absent.
 
     Attributes:
         boxes: as the last burst left them, patch = box x member x face; None before the first.
@@ -74,6 +79,10 @@ class BoxFluxScheme(ParticleScheme):
     """
 
     kind = "box_flux"
+    remembered = (
+        "flux", "flux_error", "_steps", "_sources", "_squares", "_freedom", "_products", "_driven",
+        "_driven_variance",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -85,6 +94,7 @@ class BoxFluxScheme(ParticleScheme):
         capacity: float | None = None,
         settle: float = 10.0,
         tolerance: float | None = None,
+        max_quarantined: float | None = None,
     ):
         super().__init__(problem, backend, burst)
         self.states, self.settle, self.strength = problem, settle, strength
@@ -114,6 +124,8 @@ class BoxFluxScheme(ParticleScheme):
         self.kernels = backend.load_particles(self._model, problem.dtype)
         self.burst_steps, self.dt = block_steps(burst)
         self.lifting = face_lifting(problem.grid, (self.law.field,), order, 0)
+        self.places = Places.on(problem.grid, self.lifting.centres)
+        self.quarantine = Quarantine(max_quarantined, order, _values)
         self._density = problem.imposed("density")
         self._held = problem.imposed("temperature") if self.law.field == "velocity" else None
         self._weight = self._density * (1.0 if capacity is None else capacity)
@@ -173,6 +185,7 @@ class BoxFluxScheme(ParticleScheme):
         Returns:
             In units of U per time.
         """
+        self.quarantine.begin(t, U)
         self.flux, self.flux_error = self.measure(*self.at_faces(t, U.values))
         noise = np.concatenate([self._response(U.parts[:, 0]), self._fresh_noise()], axis=-1)
         divergence, w = self._divergence(), self._weight[:, None]
@@ -261,17 +274,34 @@ class BoxFluxScheme(ParticleScheme):
         handle = self.kernels.pack(boxes)
         seen = self.kernels.burst(handle, plan)
         self.boxes = self.kernels.unpack(handle)
-        if not np.isfinite(self.boxes.positions).all():
-            seen = np.full_like(seen, np.nan)
+        lost = ~np.isfinite(self.boxes.positions).all(axis=(1, 2))
+        lost |= ~np.isfinite(seen).all(axis=(0, 2))
+        seen[:, lost] = np.nan
+        begun = self.quarantine.begun(
+            0, n_steps, self.dt, 0, first=self._steps, states=particle_arrays(boxes)
+        )
         self._steps += n_steps
         self.count(n_steps, self.dt, int(boxes.counts.sum()))
         found = self.law.flux(moments(self._model, boxes, self.law.observables, seen))
-        samples = found.reshape(self._samples, *T.shape)
+        samples = self._healthy(found.reshape(self._samples, *T.shape), imposed, begun)
         apart = samples - samples.mean(axis=0)
         self._squares += (apart**2).sum(axis=0)
         self._products += (apart[1:] * apart[:-1]).sum(axis=0)
         self._freedom += self._samples - 1
         return samples
+
+    def _healthy(self, samples, imposed, begun: Begun) -> NDArray[np.float64]:
+        """Fluxes with those of failed boxes interpolated, of boxes driven the same way."""
+        copies = samples.reshape(-1, self.copies, self.n_members, 1, self.n_faces)
+        failed = self.quarantine.failures(begun, [copies.sum(axis=0)], self.places, self.n_members)
+        if failed is None:
+            return samples
+        assert self.boxes is not None
+        way = 1.0 if self.strength is None else np.sign(imposed)[:, None]
+        everywhere = np.broadcast_to(failed, (len(copies), *failed.shape))
+        mended = way * self.quarantine.mended(way * copies, everywhere, self.places)
+        self.boxes = self.boxes.picked(_donors(failed))
+        return mended.reshape(samples.shape)
 
     def _settled(self, temperature: NDArray[np.float64]) -> ParticleState:
         density = np.tile(np.repeat(self._density, self.n_faces), self.copies)
@@ -357,6 +387,25 @@ class BoxFluxScheme(ParticleScheme):
         """An independent copy of a state."""
         return U.copy()
 
+    def memory(self) -> dict[str, Plain]:
+        """A copy of counters, of the boxes, and of all sums over the bursts so far."""
+        boxes = None if self.boxes is None else particle_arrays(self.boxes)
+        return super().memory() | {"boxes": boxes}
+
+    def remember(self, memory: Mapping[str, Plain]) -> None:
+        """Take back what `memory` told."""
+        super().remember(memory)
+        boxes = memory["boxes"]
+        self.boxes = None if boxes is None else ParticleState(**boxes)
+
+    def dump(self, U: Propagated, slope: bool = False) -> dict[str, Plain]:
+        """A copy of coarse values, or of a slope, and of their noise."""
+        return {"U": U.values.copy(), "noise": U.parts.copy()}
+
+    def restore(self, arrays: Mapping[str, Plain], slope: bool = False) -> Propagated:
+        """The coarse values, or the slope, that `dump` showed."""
+        return Propagated(np.array(arrays["U"]), np.array(arrays["noise"]))
+
     def finite(self, U: Propagated) -> bool:
         """Whether every coarse value is finite."""
         return bool(np.isfinite(U.values).all())
@@ -401,3 +450,17 @@ class _PropagatedSystem(ParticleSystem):
     def error_norm(self, error: Propagated, U: Propagated, tolerance: float) -> float:
         """Largest |error| / (tolerance (1 + |U|))."""
         return super().error_norm(error.values, U.values, tolerance)
+
+
+def _values(one: Any) -> NDArray[np.float64]:
+    return one.values if isinstance(one, Propagated) else one
+
+
+def _donors(failed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The nearest healthy box of the same copy and member for every box, itself if healthy."""
+    rows = np.arange(failed.size).reshape(-1, failed.shape[-1])
+    for row, bad in zip(rows, failed.reshape(rows.shape), strict=True):
+        healthy = np.flatnonzero(~bad)
+        for face in np.flatnonzero(bad):
+            row[face] = row[healthy[np.argmin(np.abs(healthy - face))]]
+    return rows.ravel()

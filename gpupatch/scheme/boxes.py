@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Backend, Macro, ParticleKernels
+from gpupatch.arrays import Backend, Macro, ParticleKernels, Plain
 from gpupatch.burst import Burst
 from gpupatch.contract import checked
 from gpupatch.errors import NonFiniteError, SchemeError, suggestion
@@ -19,8 +19,8 @@ from gpupatch.particles.observe import ParticlePlan, block_weights
 from gpupatch.particles.prepare import crystal_boxes, settled, wrapped
 from gpupatch.particles.state import ParticleState
 from gpupatch.projection import Projection
-from gpupatch.projection.system import System
-from gpupatch.scheme.interface import Shown
+from gpupatch.scheme.interface import LeapingSystem, Shown
+from gpupatch.scheme.memory import particle_arrays
 from gpupatch.scheme.particles import ParticleProblem, ParticleScheme, patch_centres
 from gpupatch.scheme.problem import Function, Initial, call, one_per_member
 
@@ -298,6 +298,21 @@ class BoxScheme(ParticleScheme):
         boxes = state.boxes.copy()
         return BoxRun(boxes, state.imposed, state.first, state.samples, state.steps)
 
+    def dump(self, state: BoxRun, slope: bool = False) -> dict[str, Plain]:
+        """A copy of boxes and samples as host arrays by name."""
+        return {
+            "boxes": particle_arrays(state.boxes),
+            "imposed": dict(state.imposed),
+            "first": state.first,
+            "samples": list(state.samples),
+            "steps": state.steps,
+        }
+
+    def restore(self, arrays: Mapping[str, Plain], slope: bool = False) -> BoxRun:
+        """The boxes and samples that `dump` showed."""
+        boxes, imposed = ParticleState(**arrays["boxes"]), dict(arrays["imposed"])
+        return BoxRun(boxes, imposed, arrays["first"], tuple(arrays["samples"]), arrays["steps"])
+
     def finite(self, state: BoxRun) -> bool:
         """Whether every particle is somewhere."""
         return bool(np.isfinite(state.boxes.positions).all() and np.isfinite(state.series).all())
@@ -327,7 +342,7 @@ class BoxScheme(ParticleScheme):
         values = [np.broadcast_to(call(functions[n], x, t), self.grid.patches) for n in self.names]
         return np.stack(values)
 
-    def system(self, projection: Projection, t: float, state: BoxRun) -> System:
+    def system(self, projection: Projection, t: float, state: BoxRun) -> LeapingSystem:
         """Refused: the state of a box is imposed, so there is no slope to leap along.
 
         Raises:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro, Sparse
+from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro, Plain, Sparse
 from gpupatch.burst import Burst
 from gpupatch.contract import checked
 from gpupatch.coupling import BoundaryFill, Coupling
@@ -147,8 +147,9 @@ class CoupledScheme(PatchScheme):
 
     @property
     def fixes_blocks(self) -> bool:
-        """Whether noise is numbered, or rounding starts anew, block by block of micro-steps."""
-        return bool(self.problem.rule.noise) or self.problem.dtype == "float32"
+        """Whether noise is numbered, time counted or rounding begun anew block by block."""
+        rule, single = self.problem.rule, self.problem.dtype == "float32"
+        return bool(rule.noise) or single or rule.time_dependent or self.coupling.time_dependent
 
     def stable_dt(self, u: Handle, t: float) -> float:
         """Micro time step: the one given, or the one chosen from the rule at this state."""
@@ -174,6 +175,30 @@ class CoupledScheme(PatchScheme):
     def copy(self, u: Handle) -> Handle:
         """An independent copy of a state."""
         return self.kernels.axpy([(1.0, u)])
+
+    def dump(self, u: Handle, slope: bool = False) -> dict[str, Plain]:
+        """A copy of a state, or of a slope, as host arrays by name.
+
+        In float32 a state is told as its base and what it differs by from it, so that nothing is
+        rounded; a slope has no base.
+        """
+        stored, kernels = self.kernels.store(u), self.kernels
+        whole = slope or self.problem.dtype == "float64"
+        # adding -0 changes no number, not even the sign of a zero
+        base = None if whole else kernels.unpack(kernels.recall(np.full_like(stored, -0.0)))
+        return {"u": stored, "base": base}
+
+    def restore(self, arrays: Mapping[str, Plain], slope: bool = False) -> Handle:
+        """The state, or the slope, that `dump` showed, perhaps in another precision."""
+        stored, base = np.array(arrays["u"]), arrays["base"]
+        if slope or (base is None and self.problem.dtype == "float64"):
+            return self.kernels.recall(stored)
+        if base is None:
+            return self.kernels.pack(stored)
+        if self.problem.dtype == "float64":
+            return self.kernels.pack(base + stored.astype(np.float64))
+        self.kernels.pack(base)
+        return self.kernels.recall(stored)
 
     def finite(self, u: Handle) -> bool:
         """Whether every value is finite."""

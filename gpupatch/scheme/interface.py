@@ -9,13 +9,25 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Handle, Macro, Micro
+from gpupatch.arrays import Handle, Macro, Micro, Plain
 from gpupatch.errors import NonFiniteError
 from gpupatch.grid import PatchGrid
 from gpupatch.particles.state import ParticleState
 from gpupatch.projection import Projection
 from gpupatch.projection.system import System
 from gpupatch.scheme.problem import Function, Initial
+
+
+class LeapingSystem(System, Protocol):
+    """A system whose own memory can be told and taken back."""
+
+    def memory(self) -> dict[str, Plain]:
+        """A copy of what the system knows besides states."""
+        ...
+
+    def remember(self, memory: Mapping[str, Plain], /) -> None:
+        """Take back what `memory` told."""
+        ...
 
 
 class Scheme(Protocol):
@@ -28,6 +40,7 @@ class Scheme(Protocol):
     leap                            ``system``, ``copy``, ``finite``, ``lookahead``
     save                            ``coarse``, ``uncertainty``, ``exact``, ``fields``
     stop where it went wrong        ``locate_failure``
+    go on in another process        ``dump``, ``restore``, ``memory``, ``remember``
     name what it saves              ``names``, ``grid``, ``n_members``, ``members``,
                                     ``member_values``, ``replicas``, ``result_facts``
     tell and report                 ``describe``, ``updates``, ``micro_steps``, ``micro_time``,
@@ -133,8 +146,28 @@ class Scheme(Protocol):
         """Where a state stopped being finite."""
         ...
 
-    def system(self, projection: Projection, t: float, state: Handle, /) -> System:
+    def system(self, projection: Projection, t: float, state: Handle, /) -> LeapingSystem:
         """The scheme as the system that a projective method leaps over."""
+        ...
+
+    def dump(self, state: Handle, slope: bool = False, /) -> dict[str, Plain]:
+        """A copy of a state, or of a slope of states, as host arrays by name, bit for bit."""
+        ...
+
+    def restore(self, arrays: Mapping[str, Plain], slope: bool = False, /) -> Handle:
+        """The state or slope that `dump` showed, rounded if this scheme has less precision."""
+        ...
+
+    def memory(self) -> dict[str, Plain]:
+        """A copy of all that the scheme knows besides its state, in plain numbers and arrays."""
+        ...
+
+    def remember(self, memory: Mapping[str, Plain], /) -> None:
+        """Take back what `memory` told, perhaps in another process.
+
+        Raises:
+            InputError: if something is missing.
+        """
         ...
 
     def describe(self) -> list[str]:

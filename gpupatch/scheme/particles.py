@@ -17,6 +17,7 @@ from gpupatch.arrays import (
     Macro,
     Micro,
     ParticleKernels,
+    Plain,
     linear_combination,
 )
 from gpupatch.burst import Burst
@@ -26,6 +27,7 @@ from gpupatch.grid import PatchGrid
 from gpupatch.particles.lattice_gas import LatticeGas
 from gpupatch.particles.model import ParticleModel
 from gpupatch.projection import Projection
+from gpupatch.scheme.memory import Remembering
 from gpupatch.scheme.problem import (
     Function,
     Initial,
@@ -33,6 +35,7 @@ from gpupatch.scheme.problem import (
     combinations,
     one_per_member,
 )
+from gpupatch.scheme.quarantine import Quarantine
 from gpupatch.scheme.systems import MeasuredSystem
 from gpupatch.scheme.variant import Variable
 
@@ -205,7 +208,7 @@ class ParticleProblem:
         return np.tile(np.repeat(rows, patches_per_member, axis=0), (repeats, 1))
 
 
-class ParticleScheme(Variable):
+class ParticleScheme(Variable, Remembering):
     """The parts shared by schemes of particles; U is the state, and slopes come from bursts.
 
     U has the shape [member, field, *cells] and lives on the host. A subclass says what a coarse
@@ -222,11 +225,13 @@ class ParticleScheme(Variable):
         micro_time: model time that they cover.
         particle_steps: micro-steps of all particles so far.
         domain_particles: particles that would fill the domain, of all members; 0 if unknown.
+        quarantine: what becomes of patches that fail in a burst.
     """
 
     kind: str
     functional: str = "average over the cell"
     lookahead: int = 1
+    remembered = ("micro_steps", "micro_time", "particle_steps", "domain_particles")
 
     def __init__(self, problem: ParticleProblem, backend: Backend, burst: Burst):
         self.problem, self.backend, self.burst_spec = problem, backend, burst
@@ -234,6 +239,16 @@ class ParticleScheme(Variable):
         self.micro_time = 0.0
         self.particle_steps = 0
         self.domain_particles = 0.0
+        self.quarantine = Quarantine(None, 2, self.download)
+
+    def memory(self) -> dict[str, Plain]:
+        """A copy of counters, and of what has been quarantined."""
+        return super().memory() | {"quarantine": self.quarantine.dump()}
+
+    def remember(self, memory: Mapping[str, Plain]) -> None:
+        """Take back what `memory` told."""
+        super().remember(memory)
+        self.quarantine.restore(memory["quarantine"])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -387,6 +402,14 @@ class ParticleScheme(Variable):
         """An independent copy of a state."""
         return U.copy()
 
+    def dump(self, U: Macro, slope: bool = False) -> dict[str, Plain]:
+        """A copy of coarse values, or of a slope, as host arrays by name."""
+        return {"U": U.copy()}
+
+    def restore(self, arrays: Mapping[str, Plain], slope: bool = False) -> Macro:
+        """The coarse values, or the slope, that `dump` showed."""
+        return np.array(arrays["U"])
+
     def finite(self, U: Macro) -> bool:
         """Whether every coarse value is finite."""
         return bool(np.isfinite(U).all())
@@ -435,6 +458,7 @@ class ParticleScheme(Variable):
             "particle_steps": self.particle_steps,
             "fraction_of_space": self.fraction_of_space,
         }
+        entries |= self.quarantine.entries()
         if self.domain_particles and self.micro_time:
             full = self.domain_particles * reached * self.micro_steps / self.micro_time
             entries["particle_steps_of_the_full_domain"] = full

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Backend, ParticleKernels
+from gpupatch.arrays import Backend, ParticleKernels, Plain
 from gpupatch.burst import Burst
 from gpupatch.contract import checked
 from gpupatch.errors import SchemeError, suggestion
@@ -148,10 +149,8 @@ class StretchScheme(BoxScheme):
             SchemeError: if one of them has no value.
         """
         imposed = {name: self._imposed(name, initial) for name in STATE}
-        forces, which = np.unique(imposed["force"], return_inverse=True)
-        self._model = pulled(self.chain.micro_model(), forces)
-        self.kernels = self.backend.load_particles(self._model, self.chain.dtype)
-        state = self._straight(which, len(forces), imposed["temperature"])
+        which, n_forces = self._pull(imposed["force"])
+        state = self._straight(which, n_forces, imposed["temperature"])
         steps = int(np.ceil(self.settle / self.dt))
         handle = self.kernels.pack(state)
         self.kernels.burst(handle, ParticlePlan(steps, self.dt))
@@ -159,6 +158,18 @@ class StretchScheme(BoxScheme):
         state = self.kernels.unpack(handle)
         seen = self.kernels.measure(handle, self._observables)[None]
         return BoxRun(state, imposed, self._quantities(state, imposed, seen), (), steps)
+
+    def restore(self, arrays: Mapping[str, Plain], slope: bool = False) -> BoxRun:
+        """The chains and samples that `dump` showed."""
+        self._pull(arrays["imposed"]["force"])
+        return super().restore(arrays)
+
+    def _pull(self, force: NDArray[np.float64]) -> tuple[NDArray[np.int64], int]:
+        """Prepare the passes for these forces; which of how many pulls each chain."""
+        forces, which = np.unique(force, return_inverse=True)
+        self._model = pulled(self.chain.micro_model(), forces)
+        self.kernels = self.backend.load_particles(self._model, self.chain.dtype)
+        return which, len(forces)
 
     def describe(self) -> list[str]:
         """What will be run, in lines."""
