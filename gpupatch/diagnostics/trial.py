@@ -62,7 +62,7 @@ class Trial:
     def floor(self) -> NDArray[np.float64]:
         """Rates of change below which nothing matters, per field.
 
-            floor = max(tolerance max|U|, round-off) / slow time
+        floor = max(tolerance max|U|, round-off) / slow time
         """
         largest = largest_by_field(self.U)
         least = 1e3 * np.finfo(float).eps * max(float(largest.max()), np.finfo(float).tiny)

@@ -76,7 +76,7 @@ class Variations(Protocol):
     ==========================  =====================================================
     diagnostic                  members it reads
     ==========================  =====================================================
-    D1, D1'                     ``microstructure``, ``fraction``, ``lower_order``
+    D1, D1'                     ``microstructure``, ``fraction``, ``other_order``
     D2                          ``widened``
     D3                          ``protection``, ``buffered``, ``other_edges``, ``parts``
     D4                          ``continued``, ``relifted``
@@ -122,8 +122,8 @@ class Variations(Protocol):
         """Length of what the cores average over."""
         ...
 
-    def lower_order(self) -> Scheme | None:
-        """The next lower order of interpolation between patches."""
+    def other_order(self) -> Sequence[Scheme]:
+        """The next lower and the next higher order of interpolation, as far as there are any."""
         ...
 
     def widened(self, factor: float) -> Scheme | None:
