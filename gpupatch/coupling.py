@@ -12,6 +12,7 @@ of sites are interpolated, so that microstructure keeps its phase across the gap
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -256,6 +257,14 @@ class Coupling:
         if side == 1:
             affine, weights, inside = affine[:, ::-1], weights[:, ::-1], n - 1 - inside
         return BoundaryFill(affine, weights, inside)
+
+
+@functools.lru_cache(maxsize=32)
+def coupling_of(
+    grid: PatchGrid, fields: tuple[str, ...], order: int | str, kind: str, phases: tuple[int, ...]
+) -> Coupling:
+    """The coupling of a grid, made once for all schemes on it; arguments as of `Coupling`."""
+    return Coupling(grid, fields, order, kind, phases)
 
 
 def fill_weights(face: Face, edges: int, dx: float):

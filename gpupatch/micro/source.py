@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import sympy as sp
 
 from gpupatch.errors import RuleError, suggestion
@@ -15,6 +17,7 @@ _TYPES = {"float64": "double", "float32": "float"}
 DTYPES = ("float64", "float32")
 
 
+@functools.lru_cache(maxsize=64)
 def rule_source(rule: Rule, target: str = "numba", dtype: str = "float64") -> str:
     """The generated source of a rule.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro, Plain, Sparse
 from gpupatch.burst import Burst
 from gpupatch.contract import checked
-from gpupatch.coupling import BoundaryFill, Coupling
+from gpupatch.coupling import BoundaryFill, coupling_of
 from gpupatch.errors import NonFiniteError, SchemeError
 from gpupatch.micro import analysis
 from gpupatch.micro.model import MicroModel
@@ -81,7 +81,7 @@ class CoupledScheme(PatchScheme):
         phases = (phases,) * grid.ndim if isinstance(phases, int) else tuple(phases)
         self.every, self.burst_spec = every, burst
         self._check(kind, phases)
-        self.coupling = Coupling(grid, rule.fields, order, kind, phases)
+        self.coupling = coupling_of(grid, rule.fields, order, kind, phases)
         self.model = problem.model(phases=phases)
         self.kernels = backend.load(self.model, problem.dtype)
         self.restriction = centre_value(grid)
