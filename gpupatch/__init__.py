@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from gpupatch.particles.state import ParticleState, make_state
     from gpupatch.projection import Projection, project
     from gpupatch.run import run_case
+    from gpupatch.run.study import Study, study
     from gpupatch.scheme import (
         BoxFluxScheme,
         BoxProblem,
@@ -108,6 +109,7 @@ _HOMES = {
     "gpupatch.particles.state": "ParticleState make_state",
     "gpupatch.projection": "Projection project",
     "gpupatch.run": "run_case",
+    "gpupatch.run.study": "Study study",
     "gpupatch.scheme": "BoxFluxScheme BoxProblem BoxScheme BurstScheme ChainFluxScheme "
     "CoupledScheme FluxScheme ParticleBurstScheme ParticleFluxScheme ParticleProblem Problem "
     "Sampling StretchProblem StretchScheme particle_grid",
@@ -168,6 +170,7 @@ __all__ = [
     "Solution",
     "StretchProblem",
     "StretchScheme",
+    "Study",
     "VelocityFlips",
     "__version__",
     "arccos",
@@ -198,6 +201,7 @@ __all__ = [
     "sin",
     "sinh",
     "sqrt",
+    "study",
     "tan",
     "tanh",
     "where",

@@ -60,14 +60,30 @@ class FullDomain:
             dt=dt,
         )
 
+    @property
+    def nodes(self) -> list[NDArray[np.float64]]:
+        """Positions of the sites inside the lattice, per axis."""
+        e = self.problem.grid.edges
+        counts = [n - 2 * e for n in self.scheme.grid.n_sites]
+        return [
+            first + d * np.arange(n)
+            for first, d, n in zip(self._first, self.problem.grid.spacing, counts, strict=True)
+        ]
+
+    def lattice(self, values: Micro) -> Micro:
+        """The sites inside the lattice, without its edges, at `nodes`.
+
+        Args:
+            values: all sites, [member, field, *sites].
+        """
+        e = self.problem.grid.edges
+        inside = tuple(slice(e, n - e) for n in values.shape[2:])
+        return values[(slice(None), slice(None), *inside)]
+
     def patches(self, u) -> Micro:
         """The sites of every patch cut out of the lattice, [patch, field, *sites]."""
         grid = self.problem.grid
-        values = self.scheme.kernels.unpack(u)
-        e = grid.edges
-        inside = tuple(slice(e, n - e) for n in values.shape[2:])
-        lattice = values[(slice(None), slice(None), *inside)]
-        picked = lattice
+        picked = lattice = self.lattice(self.scheme.kernels.unpack(u))
         for axis in range(grid.ndim):
             picked = np.take(picked, self._index(axis, lattice.shape[2 + axis]), axis=2 + 2 * axis)
         order = [0, *range(2, 2 + 2 * grid.ndim, 2), 1, *range(3, 3 + 2 * grid.ndim, 2)]

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from gpupatch._version import __version__
-from gpupatch.cli import cases, results
+from gpupatch.cli import cases, results, study
 from gpupatch.cli.arguments import FAULTY_INPUT, INTERRUPTED
 from gpupatch.errors import GpupatchError
 
@@ -51,7 +51,7 @@ def _fail(error: Exception, exit_code: int, verbose: bool) -> int:
     return exit_code
 
 
-_COMMANDS = (*cases.COMMANDS, *results.COMMANDS)
+_COMMANDS = (*cases.COMMANDS, *results.COMMANDS, *study.COMMANDS)
 
 
 def _parser() -> argparse.ArgumentParser:
