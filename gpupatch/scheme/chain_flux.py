@@ -52,6 +52,8 @@ class ChainFluxScheme(ParticleFluxScheme):
         max_replicas: replicas of a burst beyond which noise is accepted.
         diffusivity: for the check that the buffers protect the core; that of the closed form when
             absent.
+        kinetic: share of the slope of the energy that chains are lifted with as kinetic energy; in
+            local equilibrium one half.
 
     Attributes:
         stiffness: of the springs between neighbours, read off the forces of the model.
@@ -74,7 +76,9 @@ class ChainFluxScheme(ParticleFluxScheme):
         tolerance: float | None = None,
         max_replicas: int = 64,
         diffusivity: float | None = None,
+        kinetic: float = 0.5,
     ):
+        self.kinetic = kinetic
         super().__init__(
             problem, backend, burst, order,
             Sampling(tolerance=tolerance, max_replicas=max_replicas), diffusivity,
@@ -119,11 +123,12 @@ class ChainFluxScheme(ParticleFluxScheme):
         return steps * self.lattice_spacing
 
     def _lift_chains(self, profile: NDArray[np.float64], stream: int) -> ParticleState:
-        """Chains in local equilibrium whose temperature has a value and a slope, [patch, 3]."""
-        temperature = profile[:, :1] + profile[:, 1:2] * self._places
-        positions, velocities = lift_chain(
-            temperature, self.stiffness, self.pinning, self.problem.seed, stream
-        )
+        """Chains whose energy has a value and a slope, [patch, 3], in local equilibrium."""
+        fixed = self.stiffness, self.pinning, self.problem.seed, stream
+        level, slope = profile[:, :1], profile[:, 1:2] * self._places
+        positions, velocities = lift_chain(level + 2 * (1 - self.kinetic) * slope, *fixed)
+        if self.kinetic != 0.5:
+            velocities = lift_chain(level + 2 * self.kinetic * slope, *fixed)[1]
         return make_state(positions, self.problem.width, velocities=velocities)
 
     def _burst(self, profile: NDArray[np.float64], axis: int, first: bool) -> NDArray[np.float64]:

@@ -371,6 +371,8 @@ class DensityScheme(ParticleScheme):
             spread = np.sqrt(rows[:, names.index("temperature")] / problem.model.masses[0])
             shape = lifted.positions.shape
             velocities = lift_velocities(shape, spread[:, None, None], seed, stream)
+            if self.sampling.drift:
+                velocities[:, axis] += self._drift(profile, lifted.positions[:, axis], spread)
         return make_state(
             lifted.positions,
             problem.width,
@@ -380,6 +382,13 @@ class DensityScheme(ParticleScheme):
             names=names,
             weights=lifted.weights - self.lifting.weight if excess else lifted.weights,
         )
+
+    def _drift(self, profile, x, spread) -> NDArray[np.float64]:
+        """The mean velocity of particles at x, [patch, particle], of thermal velocity `spread`."""
+        c0, c1, c2 = profile.T[:, :, None]
+        steepness = (c1 + 2 * c2 * x) / np.maximum(c0 + x * (c1 + x * c2), 1e-12 * np.abs(c0))
+        relaxing = spread[:, None] ** 2 / self.problem.model.dynamics.friction
+        return -self.sampling.drift * relaxing * steepness
 
     def _check(self) -> None:
         if self.names != ("density",):

@@ -26,6 +26,8 @@ class Sampling:
         common: subtract a burst with the same random numbers and no slope.
         tolerance: relative standard error that is asked of slopes, or None.
         max_replicas: replicas of a burst beyond which noise is accepted.
+        drift: mean velocity of lifted particles of `langevin` dynamics, in units of that which the
+            slope of their density would give them in the end, -T/(m friction) rho'/rho.
 
     Raises:
         SchemeError: if there are no such edges, or numbers are out of range.
@@ -39,6 +41,7 @@ class Sampling:
     common: bool = False
     tolerance: float | None = None
     max_replicas: int = 64
+    drift: float = 0.0
 
     def __post_init__(self):
         if self.edges is not None and self.edges not in EDGES:
