@@ -57,6 +57,10 @@ def check_model(model: ParticleModel, burst: Burst, sampling: Sampling, edges: s
         )
     if edges == "reservoir" and dynamics.moves_velocities:
         raise SchemeError("reservoirs put in particles without a velocity: use `brownian`.")
+    if sampling.drift and not isinstance(dynamics, Langevin):
+        raise SchemeError(
+            f"`drift` is a velocity, which particles of `{dynamics.kind}` dynamics do not have."
+        )
     if acts(model):
         _check_interacting(model, sampling)
     if (acts(model) or dynamics.moves_velocities) and burst.dt is None:

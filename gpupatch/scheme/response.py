@@ -1,0 +1,80 @@
+"""What patches of diffusing particles show because their density is not uniform."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpupatch.errors import SchemeError
+from gpupatch.lifting.particles import profile_mean
+from gpupatch.scheme.chain_flux import ChainFluxScheme
+from gpupatch.scheme.particle_burst import ParticleBurstScheme
+from gpupatch.scheme.particle_density import DensityScheme
+from gpupatch.scheme.particle_flux import ParticleFluxScheme
+
+
+def diffusivity_samples(
+    scheme: DensityScheme, profile: NDArray[np.float64], axis: int = 0
+) -> NDArray[np.float64]:
+    """The diffusivity that patches show, from every replica of one burst.
+
+        D = sum_i R_i G_i / sum_i G_i^2
+
+    over all patches i, with R half the difference between what is measured in a patch of given
+    density and in its mirror image, c0 + c1 x + c2 x^2 and what lies as far on the other side of
+    its mean, with the same random numbers: most of the noise is gone, and so is a drift. Fluxes
+    answer to G = -c1, slopes of averages over cores to G = 2 c2.
+
+    Args:
+        scheme: of a density, or of the energy of chains.
+        profile: densities (energies) along the axis, not uniform, [place, 3], for all members.
+        axis: along which they vary.
+
+    Returns:
+        D, [replica], in units of length^2/time.
+
+    Raises:
+        SchemeError: if a profile is uniform.
+    """
+    curvature = isinstance(scheme, ParticleBurstScheme)
+    drive = np.tile(2 * profile[:, 2] if curvature else -profile[:, 1], scheme.n_members)
+    if not drive.any():
+        raise SchemeError("patches of uniform density show no diffusion: give them a slope.")
+    rows = np.tile(profile, (scheme.n_members, 1))
+    return _odd_part(scheme, rows, axis) @ drive / (drive @ drive)
+
+
+def level_slopes(scheme: ParticleBurstScheme, density: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Slopes that cores show in patches of uniform density, where nothing should change.
+
+    Args:
+        scheme: with densities averaged over cores.
+        density: of the patches, [place], for all members.
+
+    Returns:
+        Density per time, [replica, member x place].
+    """
+    profile = np.zeros((len(density), 3))
+    profile[:, 0] = density
+    rows = np.tile(profile, (scheme.n_members, 1))
+    found = scheme.observed(scheme.kernels, rows, 0, "core_mass", scheme.core, False)
+    return found.reshape(scheme.burst_spec.replicas, len(rows))
+
+
+def _odd_part(scheme: DensityScheme, rows: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Half the difference between patches and their mirror images, [replica, patch]."""
+    replicas = scheme.burst_spec.replicas
+    if isinstance(scheme, ChainFluxScheme):
+        return scheme._burst(rows, axis, False).reshape(replicas, len(rows))
+    mirrored = -rows
+    mirrored[:, 0] += 2 * profile_mean(rows, scheme.problem.width[axis])
+    stream = scheme._stream
+    seen = []
+    for one in (rows, mirrored):
+        scheme._stream = stream
+        if isinstance(scheme, ParticleBurstScheme):
+            core, kernels = scheme.core, scheme.kernels
+            seen.append(scheme.observed(kernels, one, axis, "core_mass", core, False))
+        elif isinstance(scheme, ParticleFluxScheme):
+            seen.append(scheme._burst(one, axis, False))
+    return ((seen[0] - seen[1]) / 2).reshape(replicas, len(rows))
