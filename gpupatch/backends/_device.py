@@ -110,11 +110,14 @@ class CupyDevice:
     name = "cuda"
 
     def __init__(self, number: int = 0):
-        self.xp = _cupy()
+        self.xp = usable_cupy()
         self._device = self.xp.cuda.Device(number)
-        self._device.use()
-        self._stream = self.xp.cuda.Stream(non_blocking=True)
-        self._stream.use()
+        try:
+            self._device.use()
+            self._stream = self.xp.cuda.Stream(non_blocking=True)
+            self._stream.use()
+        except self.xp.cuda.runtime.CUDARuntimeError as error:
+            raise BackendError(f"GPU {number} cannot be used: {_line(error)}") from error
         attributes = self._device.attributes
         self.limits = Limits(
             attributes["MaxSharedMemoryPerBlockOptin"],
@@ -192,8 +195,8 @@ _STATIC_LIMIT = 48 * 1024
 """Dynamic shared memory up to which a kernel need not ask, bytes."""
 
 
-def _cupy() -> ModuleType:
-    """CuPy, if it can compute.
+def usable_cupy() -> ModuleType:
+    """CuPy, if it can compute: it imports without a driver or a GPU, which proves nothing.
 
     Raises:
         BackendError: with the chain of reasons in one line, if it cannot.
@@ -202,19 +205,31 @@ def _cupy() -> ModuleType:
         import cupy  # type: ignore[import-not-found]
     except ImportError as error:
         raise BackendError(
-            f"CuPy cannot be imported ({error}); install `gpupatch[cuda13]` or `gpupatch[cuda12]`"
+            f"CuPy cannot be imported ({_line(error)}); install `gpupatch[cuda13]` or "
+            "`gpupatch[cuda12]`"
+        ) from error
+    except Exception as error:
+        raise BackendError(
+            f"CuPy is there but broken ({type(error).__name__}: {_line(error)}); install it anew"
         ) from error
     found = f"CuPy {cupy.__version__} is there"
-    driver = cupy.cuda.runtime.driverGetVersion()
+    try:
+        driver = cupy.cuda.runtime.driverGetVersion()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise BackendError(f"{found}, but does not find a driver: {_line(error)}") from error
     if driver == 0:
         raise BackendError(f"{found}, but no NVIDIA driver: install one, or use `numba`")
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        cause = " ".join(str(error).split())
         raise BackendError(
-            f"{found} and driver {driver}, but no GPU can be used: {cause}"
+            f"{found} and driver {driver}, but no GPU can be used: {_line(error)}"
         ) from error
     if count == 0:
         raise BackendError(f"{found} and driver {driver}, but no GPU is visible")
     return cupy
+
+
+def _line(error: Exception) -> str:
+    """What an error says, without line breaks."""
+    return " ".join(str(error).split())

@@ -11,13 +11,13 @@ import traceback
 from collections.abc import Sequence
 
 from gpupatch._version import __version__
-from gpupatch.cli import cases, results, study
+from gpupatch.cli import cases, doctor, results, study
 from gpupatch.cli.arguments import FAULTY_INPUT, INTERRUPTED
-from gpupatch.errors import GpupatchError
+from gpupatch.errors import GpupatchError, InputError
 
 _EPILOG = """\
 exit codes: 0 done; 2 something in the input is wrong; 3 the state stopped being finite;
-130 interrupted (Ctrl-C); 143 terminated
+4 doctor found a problem; 130 interrupted (Ctrl-C); 143 terminated
 """
 
 
@@ -28,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words after the program name; those of the process when absent.
 
     Returns:
-        The exit code: 0 done, 2 faulty input, 3 non-finite state, 130 interrupted, 143
-        terminated.
+        The exit code: 0 done, 2 faulty input, 3 non-finite state, 4 a problem found
+        by `doctor`, 130 interrupted, 143 terminated.
     """
     given = _parser().parse_args(arguments)
     try:
@@ -38,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, error.exit_code, given.verbose)
     except OSError as error:
         return _fail(error, FAULTY_INPUT, given.verbose)
+    except MemoryError as error:
+        told = InputError(f"there is not enough memory ({error}). Use fewer or smaller patches.")
+        return _fail(told, FAULTY_INPUT, given.verbose)
     except KeyboardInterrupt:
         print("gpupatch: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -51,7 +54,7 @@ def _fail(error: Exception, exit_code: int, verbose: bool) -> int:
     return exit_code
 
 
-_COMMANDS = (*cases.COMMANDS, *results.COMMANDS, *study.COMMANDS)
+_COMMANDS = (*cases.COMMANDS, *results.COMMANDS, *doctor.COMMANDS, *study.COMMANDS)
 
 
 def _parser() -> argparse.ArgumentParser:
