@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from gpupatch.contract import checked
 from gpupatch.errors import SchemeError
+from gpupatch.memory import numbers, require
+from gpupatch.steps import count_steps
 
 if TYPE_CHECKING:
     from gpupatch.restriction import Restriction
@@ -125,8 +127,12 @@ class Burst:
 
         Args:
             stable_dt: largest step allowed when the user gave none.
+
+        Raises:
+            InputError: if they are too many to be counted or kept.
         """
-        n = max(4, int(np.ceil(self.length / (self.dt or stable_dt) * (1 - 1e-12))))
+        n = max(4, count_steps(self.length, self.dt or stable_dt))
+        require(numbers(n), f"a burst of {n} micro-steps", "Use a shorter burst or longer steps.")
         return n, self.length / n
 
 
@@ -147,6 +153,7 @@ class BurstPlan:
         flux_axis: measure the flux along this axis instead of the state; -1 for the state,
             -2 for the local source.
         stream: number that sets the random numbers of this burst apart from all others.
+        first: number of the first step, from which its random numbers follow.
     """
 
     stepper: str
@@ -157,6 +164,7 @@ class BurstPlan:
     edge: str = "dirichlet"
     flux_axis: int = -1
     stream: int = 0
+    first: int = 0
 
 
 def slope_weights(burst: Burst, n_steps: int, dt: float) -> NDArray[np.float64]:

@@ -57,6 +57,24 @@ class NonFiniteError(GpupatchError):
         )
 
 
+class QuarantineError(NonFiniteError):
+    """More patches failed in one burst than may be replaced by their neighbours.
+
+    Attributes:
+        time: model time of the burst, same units as the case.
+    """
+
+    def __init__(self, time: float, failed: int, patches: int, share: float):
+        self.time = time
+        GpupatchError.__init__(
+            self,
+            f"{failed} of {patches} patches failed in a burst at t = {time:.6g}, more than the "
+            f"{100 * share:.3g} % that their neighbours may stand in for "
+            "(`run.max_quarantined`). Use a smaller `burst.dt` or `time.step`, or look at one of "
+            "them with `gpupatch replay`.",
+        )
+
+
 def suggestion(name: str, allowed) -> str:
     """The end of a message about an unknown name: the nearest valid name and all of them."""
     import difflib

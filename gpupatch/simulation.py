@@ -41,6 +41,7 @@ def simulate(
     attrs: Mapping[str, Any] | None = None,
     checkpoint: Checkpoints | None = None,
     resume: Checkpoint | str | os.PathLike[str] | None = None,
+    failed: Callable[[NonFiniteError, float, Handle], None] | None = None,
 ) -> Solution:
     """Run a scheme and keep what the schedule asks for.
 
@@ -70,6 +71,8 @@ def simulate(
             made as it was then, but may live on another backend or have another precision; on the
             same kind of backend the result is the same to the last bit. A later `end` is reached
             from there, and of `save` the times that lie ahead count.
+        failed: called, if the state stops being finite, with where it did, and with time and state
+            when it last was.
 
     Returns:
         The solution up to `end`, or up to where the run was stopped or failed.
@@ -105,6 +108,8 @@ def simulate(
             run.save_last()
         except NonFiniteError as error:
             status, failure = NON_FINITE, error
+            if failed is not None:
+                failed(error, *run.march.last)
             run.save_last()
     saved = run.saved
     return Solution(

@@ -332,6 +332,7 @@ class CudaKernels:
             else:
                 model = self.batch.fill(program, plan.dt, kept, first, count)
                 model["stream"] = plan.stream & 0xFFFFFFFF
+            model["numbered"] = plan.first
             lift["first"] = first
             out = self.device.xp.empty((n_out, n_field, count))
             self._launch_burst(

@@ -204,7 +204,7 @@ class NumpyKernels:
         for step in range(plan.n_steps):
             now = t + step * plan.dt
             self._step(u, now, plan.dt, plan.stepper, settle)
-            self._kick(u, now, plan.dt, plan.stream, step)
+            self._kick(u, now, plan.dt, plan.stream, plan.first + step)
             settle(u, now + plan.dt)
             self._sample(out, u, plan, step + 1, now + plan.dt)
         return out

@@ -10,12 +10,14 @@ from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 from gpupatch.files.faces import Boundary
 from gpupatch.files.forms import Seed
 from gpupatch.files.values import (
+    LARGEST_COUNT,
     Count,
     Flag,
     NotNegative,
     Number,
     Positive,
     Section,
+    Share,
     Text,
     as_number,
     as_numbers,
@@ -79,7 +81,7 @@ class Grid(Section):
 
     domain: tuple[tuple[Number, Number], ...]
     patches: tuple[Count, ...]
-    sites: tuple[Annotated[int, Field(ge=2, strict=True)], ...] | None = None
+    sites: tuple[Annotated[int, Field(ge=2, le=LARGEST_COUNT, strict=True)], ...] | None = None
     ratio: tuple[Positive, ...] | None = None
     dx: tuple[Positive, ...] | None = None
     boundary: tuple[Boundary, ...]
@@ -199,11 +201,13 @@ class Burst(Section):
 
 
 def _saves(value: Any) -> int | tuple[float, ...]:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 2:
+    if type(value) is int and 2 <= value <= LARGEST_COUNT:
         return value
     if isinstance(value, list | tuple) and value:
         return tuple(as_number(one) for one in value)
-    raise ValueError("it must be a number of times, at least 2, or a list of times")
+    raise ValueError(
+        f"it must be a number of times, at least 2 and at most {LARGEST_COUNT}, or a list of times"
+    )
 
 
 class Time(Section):
@@ -242,7 +246,7 @@ def _patches(value: Any) -> bool | tuple[int, ...]:
     if isinstance(value, bool):
         return value
     whole = isinstance(value, list | tuple) and all(type(one) is int for one in value)
-    if not whole or not value or min(value) < 0:
+    if not whole or not value or min(value) < 0 or max(value) > LARGEST_COUNT:
         raise ValueError("it must be true, false or a list of numbers of patches")
     return tuple(value)
 
@@ -284,12 +288,22 @@ class Run(Section):
         dtype: precision inside the patches.
         seed: seed of all random numbers.
         replicas: independent repetitions of every member, from which standard errors follow.
+        on_failure: what becomes of a patch that fails in a burst: "stop" ends the run, with
+            "quarantine" its neighbours stand in for it.
+        max_quarantined: share of the patches of a burst above which the run ends all the same.
     """
 
     backend: Literal["auto", "numpy", "numba", "cuda"] = "auto"
     dtype: Literal["float64", "float32"] = "float64"
     seed: Seed = 1
     replicas: Count = 1
+    on_failure: Literal["stop", "quarantine"] = "stop"
+    max_quarantined: Share = 0.1
+
+    @property
+    def quarantined(self) -> float | None:
+        """Share of the patches of a burst that may fail; None if the first failure ends the run."""
+        return self.max_quarantined if self.on_failure == "quarantine" else None
 
 
 def _parameter(value: Any) -> float | str | tuple:

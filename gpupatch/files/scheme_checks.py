@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from gpupatch.files.mistakes import Mistake
 from gpupatch.files.particles import HELD, Particles
-from gpupatch.files.schema import Burst, Grid, Scheme, Time
+from gpupatch.files.schema import Burst, Grid, Run, Scheme, Time
 from gpupatch.projection import OPTIONS
 
 _NO_BURST = ("none", "pfe", "telescopic")
@@ -157,4 +157,24 @@ def check_time(time: Time) -> Iterator[Mistake]:
             )
 
 
-SCHEME_CHECKS = (check_sites, check_scheme, check_burst, check_bursts, check_time)
+def check_failures(scheme: Scheme, run: Run) -> Iterator[Mistake]:
+    """Neighbours stand in for a failed patch only where patches are on their own in a burst."""
+    if run.on_failure == "quarantine" and scheme.kind in ("coupled", *HELD):
+        why = (
+            "patches of the `coupled` scheme share their micro fields at every step, so a failure "
+            "has already reached the neighbours"
+            if scheme.kind == "coupled"
+            else f"patches of the `{scheme.kind}` scheme are held at states of their own, so none "
+            "can stand in for another"
+        )
+        yield Mistake("run.on_failure", f"{why}; use 'stop'.")
+    if (
+        run.on_failure == "stop"
+        and run.max_quarantined != Run.model_fields["max_quarantined"].default
+    ):
+        yield Mistake(
+            "run.max_quarantined", "this has no effect without on_failure = 'quarantine'."
+        )
+
+
+SCHEME_CHECKS = (check_failures, check_sites, check_scheme, check_burst, check_bursts, check_time)

@@ -19,6 +19,10 @@ from gpupatch.errors import CaseError, suggestion
 from gpupatch.files.expression import Expression
 from gpupatch.files.mistakes import unknown_key
 
+LARGEST_COUNT = 2**31 - 1
+"""Nothing is counted beyond this: what would fit into no memory is refused where it is written."""
+LARGEST_SEED = 2**63 - 1
+
 
 class Section(BaseModel):
     """A table of a case file: immutable, and a key that it does not know is a mistake."""
@@ -52,7 +56,11 @@ def as_number(value: Any) -> float:
             raise ValueError(str(error)) from error
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError('it must be a number, or a formula of numbers such as "2*pi"')
-    if not np.isfinite(number := float(value)):
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf
+    if not np.isfinite(number):
         raise ValueError("it must be finite")
     return number
 
@@ -86,7 +94,8 @@ def shape(rows: Any) -> tuple[int, ...]:
 Number = Annotated[float, PlainValidator(as_number)]
 Positive = Annotated[float, Field(gt=0), BeforeValidator(as_number)]
 NotNegative = Annotated[float, Field(ge=0), BeforeValidator(as_number)]
-Count = Annotated[int, Field(ge=1, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(as_number)]
+Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True)]
 Value = Annotated[float | str, PlainValidator(as_value)]

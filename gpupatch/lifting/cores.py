@@ -12,7 +12,7 @@ what was lifted returns the coarse values to round-off.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,19 @@ class Lifting:
                 ghosts = ghosts if place is None else place(ghosts)
                 U = np.concatenate([U, ghosts], axis=2 + axis)
         return U
+
+    def alone(self, patch: Sequence[int]) -> Lifting:
+        """The reconstruction of one patch from the same coarse values.
+
+        Args:
+            patch: its index along each axis.
+        """
+        axes = tuple(
+            replace(one, nodes=one.nodes[i : i + 1], weights=one.weights[i : i + 1])
+            for one, i in zip(self.axes, patch, strict=True)
+        )
+        centres = tuple(X[i : i + 1] for X, i in zip(self.centres, patch, strict=True))
+        return replace(self, axes=axes, centres=centres)
 
     def _ghosts(self, U: Macro, axis: int, t: float, rate: bool) -> Macro:
         grid = self.grid

@@ -23,6 +23,7 @@ def refilled(
     seed: int,
     stream: int,
     look: int,
+    first_patch: int = 0,
 ) -> ParticleState:
     """Bring the number of particles in the outer parts of patches back to what it should be.
 
@@ -39,6 +40,7 @@ def refilled(
         seed: seed of the run.
         stream: number that sets this burst apart from all others.
         look: number of this call in the burst.
+        first_patch: number of the first patch, from which random numbers follow.
 
     Returns:
         A new state.
@@ -50,7 +52,8 @@ def refilled(
     kept, arrivals = state.present & (np.abs(x) <= width / 2), []
     for number, side in enumerate((-1, 1)):
         first = _FIRST_STEP + 4 * look + 2 * number
-        drawn = words(seed, stream | LIFTING, first, len(x), max(state.capacity, 1))
+        n = max(state.capacity, 1)
+        drawn = words(seed, stream | LIFTING, first, len(x), n, first_patch)
         reached = cumulated(profile, width, side * edge)
         low, high = (np.zeros_like(edge), reached) if side < 0 else (reached, np.ones_like(edge))
         wanted = np.floor(total * (high - low)[:, 0] + uniforms(drawn[1][:, 0])).astype(np.int64)
@@ -61,7 +64,8 @@ def refilled(
         kept &= ~(there & (rank < surplus[:, None]))
         missing = np.maximum(-surplus, 0)
         n = int(missing.max(initial=0))
-        places = [uniforms(w) for w in words(seed, stream | LIFTING, first + 1, len(x), n)]
+        drawn = words(seed, stream | LIFTING, first + 1, len(x), n, first_patch)
+        places = [uniforms(w) for w in drawn]
         new = np.empty((len(x), state.ndim, n))
         new[:, axis] = inverse_cumulated(profile, width, low + (high - low) * places[0])
         for k, a in enumerate(a for a in range(state.ndim) if a != axis):

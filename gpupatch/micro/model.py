@@ -1,6 +1,8 @@
 """A micro-rule bound to a batch of patches: positions, parameters, coefficients."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +69,22 @@ class MicroModel:
     def inside(self) -> tuple[slice, ...]:
         """Slices that select the interior sites."""
         return tuple(slice(e, n - e) for e, n in zip(self.edges, self.sites, strict=True))
+
+    def alone(self, row: int) -> MicroModel:
+        """The batch of one of the patches, with the random numbers that it has among all.
+
+        Args:
+            row: number of the patch, members included.
+        """
+        member, patch = divmod(row, len(self.origin))
+        shared = len(self.coefficients) == 1
+        return replace(
+            self,
+            origin=self.origin[patch : patch + 1],
+            parameters=self.parameters[member : member + 1],
+            coefficients=self.coefficients if shared else self.coefficients[row : row + 1],
+            first_patch=self.first_patch + row,
+        )
 
     def environment(self, t: float, sites=None) -> dict[str, object]:
         """Values of coefficients, parameters and reserved arguments, by name.

@@ -65,11 +65,6 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
     Raises:
         InputError: if something in the case cannot be run; nothing has been written then.
     """
-    if case.checkpoint.every is not None or case.checkpoint.seconds is not None:
-        raise CaseError(
-            "`checkpoint`: this version of gpupatch writes no checkpoints. Leave the section out; "
-            "what was saved before a run ends is always readable."
-        )
     if case.particles is not None:
         scheme, initial = build_particles(case, backend, trust)
         return _with_exact(case, scheme, initial)
@@ -239,7 +234,7 @@ def make_scheme(case: Case, problem: Problem, backend: Backend) -> Scheme:
     if scheme.kind == "flux":
         if scheme.order == "spectral":
             raise CaseError("`scheme.order`: the `flux` scheme has orders 2, 4, 6 and 8.")
-        return FluxScheme(problem, backend, burst, scheme.order, micro)
+        return FluxScheme(problem, backend, burst, scheme.order, micro, case.run.quarantined)
     return BurstScheme(
         problem,
         backend,
@@ -250,6 +245,7 @@ def make_scheme(case: Case, problem: Problem, backend: Backend) -> Scheme:
         edge_rate=scheme.edge_rate,
         lift=scheme.lift or "polynomial",
         method=scheme.method,
+        max_quarantined=case.run.quarantined,
     )
 
 

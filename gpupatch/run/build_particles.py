@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,11 +17,13 @@ from gpupatch.files.forms import FileInitial, RandomInitial
 from gpupatch.files.particle_checks import energy_arguments, fields_of, imposed, parameters
 from gpupatch.files.particles import BOXES, Interaction, Particles
 from gpupatch.grid import PatchGrid
+from gpupatch.memory import numbers, require
 from gpupatch.particles import interaction, library
 from gpupatch.particles.dynamics import DYNAMICS
 from gpupatch.particles.lattice_gas import KINDS, LatticeGas
 from gpupatch.particles.model import Neighbours, ParticleModel
 from gpupatch.particles.potential import Potential, potential
+from gpupatch.particles.state import PARTICLE
 from gpupatch.run.code import names_in
 from gpupatch.run.formulas import make_faces, of_position
 from gpupatch.scheme.box_flux import BoxFluxScheme
@@ -32,9 +35,6 @@ from gpupatch.scheme.particle_flux import ParticleFluxScheme
 from gpupatch.scheme.particles import ParticleProblem, particle_grid
 from gpupatch.scheme.sampling import Sampling
 from gpupatch.scheme.stretch import StretchProblem, StretchScheme
-
-LARGEST_BATCH = 50_000_000
-"""Particles that all patches of a run may hold together, about 5 GB."""
 
 
 def build_particles(
@@ -264,22 +264,23 @@ def check_size(case: Case, particles: Particles, problem: ParticleProblem, initi
     """Refuse runs whose particles would not fit into memory, before anything is made.
 
     Raises:
-        CaseError: with the number of particles.
+        InputError: with the number of particles.
     """
-    patches = int(np.prod(problem.grid.patches)) * len(problem.member_values)
+    patches = math.prod(problem.grid.patches) * len(problem.member_values)
     patches *= case.scheme.boxes * case.scheme.chains if case.burst is None else case.burst.replicas
-    if particles.number is not None:
-        each = float(particles.number)
-    else:
-        x = np.meshgrid(*problem.grid.centres, indexing="ij") if patches <= LARGEST_BATCH else []
-        densities = [float(np.max(one["density"](*x))) for one in initial] if x else [1.0]
-        each = max(densities) * float(np.prod(problem.width)) / case.scheme.weight
-    if patches * max(each, 1.0) > LARGEST_BATCH:
-        raise CaseError(
-            f"{patches:.3g} patches (members and replicas included) with about {each:.3g} "
-            f"particles each are more than the {LARGEST_BATCH:.3g} that a run may hold. Use "
-            "narrower patches, fewer replicas or a larger `scheme.weight`."
-        )
+    cure = "Use fewer or narrower patches, fewer replicas or a larger `scheme.weight`."
+    require(numbers(PARTICLE, patches), f"{patches} patches (members and replicas included)", cure)
+    each = float(particles.number or 0)
+    if particles.number is None:
+        x = np.meshgrid(*problem.grid.centres, indexing="ij")
+        densest = max(float(np.max(one["density"](*x))) for one in initial)
+        each = densest * math.prod(problem.width) / case.scheme.weight
+    each = min(max(each, 1.0), 1e18)
+    require(
+        numbers(PARTICLE, patches, math.ceil(each)),
+        f"{patches} patches (members and replicas included) with about {each:.3g} particles each",
+        cure,
+    )
 
 
 def check_positive(problem: ParticleProblem, initial: list[dict[str, Any]]) -> None:
@@ -326,7 +327,7 @@ def make_scheme(
         assert isinstance(problem, BoxProblem)
         return BoxFluxScheme(
             problem, backend, burst, given.order, given.strength, given.capacity, settle,
-            given.tolerance,
+            given.tolerance, case.run.quarantined,
         )  # fmt: skip
     sampling = Sampling(
         lift=given.lift or "low_noise",
@@ -339,10 +340,14 @@ def make_scheme(
         max_replicas=given.max_replicas or 64,
     )
     if given.kind == "burst":
-        return ParticleBurstScheme(problem, backend, burst, given.kernel or "box", sampling)
+        return ParticleBurstScheme(
+            problem, backend, burst, given.kernel or "box", sampling, case.run.quarantined
+        )
     if particles.bonds is not None:
         return ChainFluxScheme(
             problem, backend, burst, given.order, sampling.tolerance, sampling.max_replicas,
-            given.diffusivity,
+            given.diffusivity, case.run.quarantined,
         )  # fmt: skip
-    return ParticleFluxScheme(problem, backend, burst, given.order, sampling, given.diffusivity)
+    return ParticleFluxScheme(
+        problem, backend, burst, given.order, sampling, given.diffusivity, case.run.quarantined
+    )

@@ -9,14 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro, linear_combination
+from gpupatch.arrays import (
+    Backend,
+    Handle,
+    Kernels,
+    Macro,
+    Micro,
+    Plain,
+    linear_combination,
+)
 from gpupatch.burst import TABLEAUX, VERLET, Burst, canonical_stepper
 from gpupatch.errors import NonFiniteError, SchemeError
 from gpupatch.grid import PatchGrid
 from gpupatch.micro import analysis
 from gpupatch.micro.model import MicroModel
 from gpupatch.projection import Projection
+from gpupatch.scheme.memory import Remembering
 from gpupatch.scheme.problem import Function, Initial, Problem
+from gpupatch.scheme.quarantine import Quarantine
 from gpupatch.scheme.systems import MeasuredSystem
 from gpupatch.scheme.variant import Variable
 
@@ -26,7 +36,7 @@ SPOILT = 0.359
 """The same for 1e-1: beyond it a burst measures its edges."""
 
 
-class PatchScheme(Variable):
+class PatchScheme(Variable, Remembering):
     """The parts shared by `CoupledScheme`, `BurstScheme` and `FluxScheme`.
 
     Attributes:
@@ -39,6 +49,7 @@ class PatchScheme(Variable):
 
     kind: str
     functional: str
+    remembered = ("micro_steps", "micro_time")
 
     @property
     def lookahead(self) -> int:
@@ -191,6 +202,17 @@ class PatchScheme(Variable):
         self.micro_steps += n_steps
         self.micro_time += n_steps * dt
 
+    def memory(self) -> dict[str, Plain]:
+        """A copy of counters and time steps chosen so far, in plain numbers and host arrays."""
+        chosen = [self._fixed_dt.get(model) for model in self.models]
+        return super().memory() | {"chosen_dt": chosen}
+
+    def remember(self, memory: Mapping[str, Plain]) -> None:
+        """Take back what `memory` told."""
+        super().remember(memory)
+        chosen = zip(self.models, memory["chosen_dt"], strict=True)
+        self._fixed_dt = {model: dt for model, dt in chosen if dt is not None}
+
     def choose_dt(self, model: MicroModel, values: np.ndarray, t: float) -> float:
         """Micro time step: the one given, or the one chosen from the rule at these values.
 
@@ -226,7 +248,7 @@ class PatchScheme(Variable):
         bad = ~np.isfinite(values[(slice(None), slice(None), *sites)])
         lost = bad.reshape(*bad.shape[:2], -1).sum(axis=2)
         patch = int(np.argmax(lost.sum(axis=1)))
-        name = self.problem.rule.fields[int(np.argmax(lost[patch]))]
+        name = self.names[int(np.argmax(lost[patch]))]
         member, flat = divmod(patch, len(values) // n_members)
         where = np.unravel_index(flat, self.problem.grid.patches)
         return NonFiniteError(t, member, tuple(int(i) for i in where), name)
@@ -248,10 +270,14 @@ class MeasuringScheme(PatchScheme):
     Attributes:
         burst_spec: length, healing and estimator of the bursts.
         resident: whether coarse values stay where the patches are; else they stay on the host.
+        guarded: whether the next burst is first compared with what its buffers allow.
+        quarantine: what becomes of patches that fail in a burst.
     """
 
     burst_spec: Burst
+    quarantine: Quarantine
     resident: bool = True
+    guarded: bool = True
 
     @property
     def lookahead(self) -> int:
@@ -286,12 +312,34 @@ class MeasuringScheme(PatchScheme):
         """An independent copy of a state."""
         return U.copy()
 
+    def dump(self, U: Handle, slope: bool = False) -> dict[str, Plain]:
+        """A copy of coarse values, or of a slope, as host arrays by name."""
+        return {"U": np.array(self.download(U))}
+
+    def restore(self, arrays: Mapping[str, Plain], slope: bool = False) -> Handle:
+        """The coarse values, or the slope, that `dump` showed."""
+        return self.upload(np.array(arrays["U"]))
+
+    def memory(self) -> dict[str, Plain]:
+        """A copy of counters, and of what has been quarantined."""
+        return super().memory() | {"quarantine": self.quarantine.dump()}
+
+    def remember(self, memory: Mapping[str, Plain]) -> None:
+        """Take back what `memory` told."""
+        super().remember(memory)
+        self.quarantine.restore(memory["quarantine"])
+
+    def work(self, reached: float) -> dict[str, Any]:
+        """Entries of a report about the sites that were updated and the patches that failed."""
+        return super().work(reached) | self.quarantine.entries()
+
     def finite(self, U: Handle) -> bool:
         """Whether every coarse value is finite."""
         return bool(np.isfinite(U).all())
 
     def locate_failure(self, U: Handle, t: float) -> NonFiniteError:
         """Where the state stopped being finite."""
+        self.quarantine.examine()
         values = self.download(U)
         flat = np.moveaxis(values, 1, -1).reshape(-1, values.shape[1])
         return self.nonfinite(flat, t, self.n_members)
@@ -332,41 +380,64 @@ class MeasuringScheme(PatchScheme):
             "keep. Leave out `output.patches`."
         )
 
-    def check_healing(self, model: MicroModel, kernels: Kernels, values, t: float) -> None:
-        """Compare the burst with the time for which the buffers protect the core.
+    def completed(self, U: Handle) -> Handle:
+        """Coarse values of all fields that a lift needs; the same unless some are hidden."""
+        return U
 
-        Diffusive: length <= 0.046 buffer^2 / D keeps the error of frozen edges below 1e-3, and
-        0.359 below 1e-1. Hyperbolic: speed x length <= buffer.
+    def protected_burst(self, t: float, U: Handle) -> tuple[float, float]:
+        """Longest bursts for which the buffers protect the core from the edges.
 
-        Raises:
-            SchemeError: if the burst would measure its own edges.
+        Diffusive: 0.046 buffer^2 / D keeps the error of frozen edges below 1e-3, and 0.359 below
+        1e-1. Hyperbolic: buffer / speed keeps it at zero, beyond it there is no bound.
+
+        Args:
+            t: base time.
+            U: coarse values, from whose range diffusivities and speeds are taken.
+
+        Returns:
+            Lengths of bursts of which the edges spoil less than 1e-3 and less than 1e-1.
 
         Source: closed form 4 i2erfc(buffer / sqrt(4 D length)) of a frozen-edge half-space, Carslaw
         and Jaeger (1959), section 2.5 [CarslawJaeger1959].
         """
-        grid, length = self.problem.grid, self.burst_spec.length
-        mean = model.coefficients.mean(
-            axis=tuple(a for a in range(model.coefficients.ndim) if a != 1)
-        )
-        averaged = _with_coefficients(model, mean)
-        extremes = self.problem.extremes(self.download(values))
-        D = analysis.diffusivity(averaged, extremes, t)
-        wave = analysis.signal_speed(averaged, extremes, t) if D <= 0 else 0.0
-        buffer = min(grid.buffer_width)
-        ratio = length * D / buffer**2 if D > 0 else SPOILT * wave * length / buffer
-        longest = SPOILT * buffer**2 / D if D > 0 else (buffer / wave if wave else np.inf)
+        extremes = self.problem.extremes(self.download(self.completed(self.upload(U))))
+        buffer = min(self.problem.grid.buffer_width)
+        longest = []
+        for model in self.models:
+            axes = tuple(a for a in range(model.coefficients.ndim) if a != 1)
+            averaged = _with_coefficients(model, model.coefficients.mean(axis=axes))
+            D = analysis.diffusivity(averaged, extremes, t)
+            if D > 0:
+                longest.append((HEALED * buffer**2 / D, SPOILT * buffer**2 / D))
+                continue
+            speed = analysis.signal_speed(averaged, extremes, t)
+            longest.append((buffer / speed if speed else math.inf,) * 2)
+        return min(longest)
+
+    def check_healing(self, t: float, U: Handle) -> None:
+        """Compare the burst with those that the buffers protect.
+
+        Args:
+            t: base time.
+            U: coarse values.
+
+        Raises:
+            SchemeError: if the burst would measure its own edges.
+        """
+        length, buffer = self.burst_spec.length, min(self.problem.grid.buffer_width)
+        sound, longest = self.protected_burst(t, U)
         told = (
             f"a burst of length {length:.3g} with buffers {buffer:.3g} wide: disturbances from the "
             f"edges reach the core"
         )
-        if ratio > SPOILT and self.kind == "burst":
+        if length > longest and self.kind == "burst":
             raise SchemeError(
                 f"{told}. Use a wider `buffer`, or a burst shorter than {longest:.3g}."
             )
-        if ratio > HEALED:
+        if length > sound:
             warnings.warn(
                 f"{told} with more than 1e-3 of the slope. For less, shorten the burst below "
-                f"{HEALED / ratio * length:.3g} or widen the buffers.",
+                f"{sound:.3g} or widen the buffers.",
                 stacklevel=2,
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from gpupatch.particles.observe import ParticlePlan, block_weights
 from gpupatch.particles.prepare import crystal_boxes, retuned, settled
 from gpupatch.particles.state import ParticleState
 from gpupatch.projection import Projection
+from gpupatch.scheme.alone import ParticlesAlone, one_patch
 from gpupatch.scheme.box_laws import LAWS
 from gpupatch.scheme.boxes import SAMPLE, BoxProblem, block_steps, check_settling
 from gpupatch.scheme.interface import Shown
@@ -25,7 +27,8 @@ from gpupatch.scheme.memory import particle_arrays
 from gpupatch.scheme.particles import ParticleScheme, ParticleSystem, patch_centres
 from gpupatch.scheme.problem import Initial
 from gpupatch.scheme.propagated import Propagated, combined, exactly
-from gpupatch.scheme.quarantine import Begun, Places, Quarantine
+from gpupatch.scheme.quarantine import Begun, FailedPatch, Places, Quarantine
+from gpupatch.steps import count_steps
 
 BLOCKS = 8
 """Blocks of a burst from which an error is taken where there is one box only."""
@@ -303,12 +306,32 @@ class BoxFluxScheme(ParticleScheme):
         self.boxes = self.boxes.picked(_donors(failed))
         return mended.reshape(samples.shape)
 
+    def alone(self, failed: FailedPatch) -> ParticlesAlone:
+        """One patch of a burst by itself.
+
+        Args:
+            failed: the patch, and what its burst began with.
+
+        Raises:
+            InputError: if it does not fit this scheme.
+        """
+        begun = failed.begun
+        model = replace(self._model, first_patch=failed.row)
+        return ParticlesAlone(
+            kernels=self.backend.load_particles(model, self.dtype),
+            state=one_patch(begun.states),
+            plan=ParticlePlan(begun.n_steps, begun.dt, first=begun.first),
+            time=begun.time,
+            cuts=[0, begun.n_steps],
+            told="the box is run exactly as it was among the others",
+        )
+
     def _settled(self, temperature: NDArray[np.float64]) -> ParticleState:
         density = np.tile(np.repeat(self._density, self.n_faces), self.copies)
         state = crystal_boxes(
             self._model, self.states.particles, density, temperature, controls={self.law.drive: 0.0}
         )
-        n_steps = max(3, int(np.ceil(self.settle / self.dt)))
+        n_steps = max(3, count_steps(self.settle, self.dt))
         self._steps += n_steps
         self.count(n_steps, self.dt, int(state.counts.sum()))
         return settled(self._model, self.kernels, state, temperature, n_steps, self.dt)

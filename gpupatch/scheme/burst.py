@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro
+from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro, Plain
 from gpupatch.burst import EDGES, Burst, BurstPlan, slope_weights
 from gpupatch.contract import checked
 from gpupatch.errors import SchemeError
 from gpupatch.lifting import core_lifting, reconstruct
 from gpupatch.micro.model import MicroModel
 from gpupatch.restriction import Restriction, core_mean, weighted_mean
+from gpupatch.scheme.alone import SitesAlone, sites_alone
 from gpupatch.scheme.base import MeasuringScheme
 from gpupatch.scheme.problem import Function, Problem, coarse_shape
 from gpupatch.scheme.propagator import propagated_weights
+from gpupatch.scheme.quarantine import FailedPatch, Places, Quarantine
 
 LIFTS = ("polynomial", "projection")
 METHODS = ("steps", "propagator")
@@ -48,6 +53,10 @@ class BurstScheme(MeasuringScheme):
             which fade towards the edges.
         method: "steps", or "propagator" for the exact burst of a linear rule.
         restriction: weights of the coarse value; the plain core mean when absent.
+        hidden: fields of the rule that are no coarse variables, and how they are lifted, by name:
+            a number, a function of position, or coarse values [member, *patch axes].
+        max_quarantined: share of the patches of a burst that may fail; what they would give is
+            interpolated from their neighbours. The first failure ends a run when absent.
 
     Raises:
         SchemeError: if the parts do not fit together, or the buffers cannot protect the core.
@@ -58,6 +67,7 @@ class BurstScheme(MeasuringScheme):
 
     kind = "burst"
     functional = "mean over the core"
+    remembered = ("_stream", "guarded")
 
     def __init__(
         self,
@@ -71,8 +81,11 @@ class BurstScheme(MeasuringScheme):
         lift: str = "polynomial",
         method: str = "steps",
         restriction: Restriction | None = None,
+        hidden: Mapping[str, Function | NDArray[np.float64]] | None = None,
+        max_quarantined: float | None = None,
     ):
         super().__init__(problem, backend, micro, burst.dt)
+        self.hidden = dict(hidden or {})
         self.burst_spec, self.edge, self.lift = burst, edge, lift
         self.edge_rate, self.method = edge_rate, method
         self._check()
@@ -82,13 +95,35 @@ class BurstScheme(MeasuringScheme):
         )
         self.model = problem.model()
         self.kernels = backend.load(self.model, problem.dtype)
+        self.places = Places.on(problem.grid, problem.grid.centres)
+        self.quarantine = Quarantine(max_quarantined, order, self.download)
         self._stream = 0
-        self._healing_checked = False
         self._last_slope: Macro | None = None
         self._prior: Handle | None = None
+        self._lifted: Micro | None = None
         self._propagated: dict = {}
         # details of the patches and propagators are kept on the host
         self.resident = lift == "polynomial" and method == "steps"
+
+    def memory(self) -> dict[str, Plain]:
+        """A copy of counters, streams, the last slope and the last healed state."""
+        slope, prior = self._last_slope, self._prior
+        return super().memory() | {
+            "slope": None if slope is None else np.array(self.download(slope)),
+            "healed": None if prior is None else np.array(self.kernels.unpack(prior)),
+        }
+
+    def remember(self, memory: Mapping[str, Plain]) -> None:
+        """Take back what `memory` told."""
+        super().remember(memory)
+        slope, prior = memory["slope"], memory["healed"]
+        self._last_slope = None if slope is None else self.upload(np.array(slope))
+        self._prior = None if prior is None else self.kernels.pack(prior)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The coarse fields: those of the rule that are not hidden."""
+        return tuple(name for name in self.problem.rule.fields if name not in self.hidden)
 
     @property
     def models(self) -> list[MicroModel]:
@@ -102,12 +137,14 @@ class BurstScheme(MeasuringScheme):
 
     def averages(self, functions: Mapping[str, Function], t: float | None) -> Macro:
         """Core means of functions of position (and time), [member, field, *patch axes]."""
-        u = self.problem.sample(functions, t, self.n_members)
-        return coarse_shape(self.problem, self.n_members, weighted_mean(u, self.restriction))
+        given = {**functions, **dict.fromkeys(self.hidden, 0.0)}
+        return self._means(given, t)[:, self._tracked]
 
     def fields(self, U: Macro, t: float) -> Micro:
         """The lifted sites of all patches, [patch, field, *sites]."""
-        return reconstruct(self.lifting, self.lifting.extended(self.download(U), t))
+        whole = self.completed(self.upload(U))
+        u = reconstruct(self.lifting, self.lifting.extended(self.download(whole), t))
+        return u[:, self._tracked]
 
     def slope(self, t: float, U: Handle) -> Handle:
         """dU/dt at the base time, from one burst.
@@ -140,25 +177,103 @@ class BurstScheme(MeasuringScheme):
         return self.burst_spec.length
 
     def _run(self, t: float, U: Handle) -> list[Handle]:
-        extended = self._extended(U, t)
-        if not self._healing_checked:
-            self.check_healing(self.model, self.kernels, U, t)
-            self._healing_checked = True
+        if self.guarded:
+            self.check_healing(t, U)
+            self.guarded = False
+        U = self.completed(self.upload(U))
+        extended = self.lifting.extended(U, t, place=self.upload)
         stable = self.choose_dt(self.model, U, t)
         n_steps, dt = self.burst_spec.steps(stable)
         plan = self._plan(n_steps, dt)
+        self.quarantine.begin(t, U)
+        arrays = {"extended": extended}
         if self.method == "propagator":
             out = self._propagate(plan, extended)
         else:
             rate = self._edge_rate(t, U)
+            arrays |= {} if rate is None else {"rate": rate}
             out = self._steps(plan, extended, t, rate)
         self.count(n_steps, dt)
         results = [coarse_shape(self.problem, self.n_members, column) for column in out]
+        states = {} if self._lifted is None else {"micro": self._lifted}
+        begun = self.quarantine.begun(0, n_steps, dt, plan.stream, arrays=arrays, states=states)
+        failed = self.quarantine.failures(begun, results, self.places, self.n_members)
+        if failed is not None:
+            results = self._mended(U, extended, results, failed)
         self._last_slope = results[0]
-        return results
+        return [one[:, self._tracked] for one in results] if self.hidden else results
 
-    def _extended(self, U: Handle, t: float, rate: bool = False) -> Handle:
-        return self.lifting.extended(self.upload(U), t, rate, self.upload)
+    def _mended(self, U: Handle, extended: Handle, results, failed) -> list[Handle]:
+        """Slope, end and slope at the end, with what failed patches lack from their neighbours."""
+        base, (slope, end, last) = self.download(U), (self.download(one) for one in results)
+        slope, change, last = (
+            self.quarantine.mended(one, failed, self.places) for one in (slope, end - base, last)
+        )
+        if self._prior is not None:
+            values, rows = self.kernels.unpack(self._prior), failed.ravel()
+            values[rows] = reconstruct(self.lifting, self.download(extended))[rows]
+            self._prior = self.kernels.pack(values)
+        end = np.where(failed[:, None], base + change, end)
+        return [self.upload(one) for one in (slope, end, last)]
+
+    def alone(self, failed: FailedPatch) -> SitesAlone:
+        """One patch of a burst by itself.
+
+        Args:
+            failed: the patch, and what its burst began with.
+
+        Raises:
+            InputError: if it does not fit this scheme.
+        """
+        begun, n = failed.begun, failed.begun.n_steps
+        plan = BurstPlan(
+            self.micro, begun.dt, n, self.restriction, np.zeros((n + 1, 1)), self.edge,
+            stream=begun.stream,
+        )  # fmt: skip
+        one = sites_alone(self._load, self.model, self.lifting, failed, plan)
+        if self.method == "propagator":
+            return replace(one, told="the exact burst of the propagator is shown in micro-steps")
+        return one
+
+    def _load(self, model: MicroModel) -> Kernels:
+        return self.backend.load(model, self.problem.dtype)
+
+    @functools.cached_property
+    def _tracked(self) -> list[int]:
+        """Which fields of the rule are coarse variables."""
+        return [self.problem.rule.fields.index(name) for name in self.names]
+
+    @functools.cached_property
+    def _concealed(self) -> dict[str, Handle]:
+        """Coarse values from which hidden fields are lifted, [member, *patch axes] by name."""
+        fields, patches = self.problem.rule.fields, (self.n_members, *self.problem.grid.patches)
+        formulas = {
+            n: given for n, given in self.hidden.items() if not isinstance(given, np.ndarray)
+        }
+        means = self._means({**dict.fromkeys(fields, 0.0), **formulas}, None)
+        known = {name: means[:, fields.index(name)] for name in formulas}
+        for name in self.hidden.keys() - formulas.keys():
+            known[name] = np.asarray(self.hidden[name], dtype=float)
+            if known[name].shape != patches:
+                raise SchemeError(
+                    f"the hidden field `{name}` was given with the shape {known[name].shape}; its "
+                    f"coarse values have the shape {patches}."
+                )
+        return {name: self.upload(values) for name, values in known.items()}
+
+    def completed(self, U: Handle) -> Handle:
+        """Coarse values of all fields of the rule, hidden ones as they are lifted."""
+        if not self.hidden:
+            return U
+        rows = [
+            self._concealed[name] if name in self.hidden else U[:, self.names.index(name)]
+            for name in self.problem.rule.fields
+        ]
+        return np.stack(rows, axis=1)
+
+    def _means(self, functions: Mapping[str, Any], t: float | None) -> Macro:
+        u = self.problem.sample(functions, t, self.n_members)
+        return coarse_shape(self.problem, self.n_members, weighted_mean(u, self.restriction))
 
     def _plan(self, n_steps: int, dt: float) -> BurstPlan:
         slope = slope_weights(self.burst_spec, n_steps, dt)
@@ -179,7 +294,7 @@ class BurstScheme(MeasuringScheme):
         if not self.edge_rate:
             return None
         known = np.zeros_like(U) if self._last_slope is None else self._last_slope
-        return self._extended(known, t, rate=True)
+        return self.lifting.extended(self.upload(known), t, True, self.upload)
 
     @functools.cached_property
     def _taper(self) -> np.ndarray:
@@ -202,6 +317,7 @@ class BurstScheme(MeasuringScheme):
             details = self._taper * (prior - reconstruct(self.lifting, smooth))
             state = self.kernels.pack(reconstruct(self.lifting, extended) + details)
         moving = None if rate is None else reconstruct(self.lifting, rate)
+        self._lifted = self.kernels.unpack(state)
         out = self.kernels.burst(state, plan, t, moving)
         self._prior = state
         return out
@@ -224,6 +340,13 @@ class BurstScheme(MeasuringScheme):
 
     def _check(self) -> None:
         rule = self.problem.rule
+        stray = sorted(set(self.hidden) - set(rule.fields))
+        if stray or not self.names:
+            raise SchemeError(
+                f"`hidden` names `{stray[0] if stray else next(iter(self.hidden))}`; rule "
+                f"`{rule.name}` has the fields {', '.join(rule.fields)}, of which at least one "
+                "has to be a coarse variable."
+            )
         for name, value, allowed in (
             ("edge", self.edge, EDGES),
             ("lift", self.lift, LIFTS),

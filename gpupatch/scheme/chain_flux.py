@@ -17,11 +17,13 @@ from gpupatch.particles.dynamics import VelocityFlips
 from gpupatch.particles.interaction import chain
 from gpupatch.particles.observe import Core, ParticlePlan
 from gpupatch.particles.state import ParticleState, make_state
+from gpupatch.scheme.alone import ParticlesAlone
 from gpupatch.scheme.interface import Shown
 from gpupatch.scheme.particle_density import Sampling
 from gpupatch.scheme.particle_flux import ParticleFluxScheme
 from gpupatch.scheme.particles import ParticleProblem, patch_centres
 from gpupatch.scheme.problem import Initial
+from gpupatch.scheme.quarantine import FailedPatch
 from gpupatch.theory.chains import flip_conductivity
 
 
@@ -52,6 +54,8 @@ class ChainFluxScheme(ParticleFluxScheme):
         max_replicas: replicas of a burst beyond which noise is accepted.
         diffusivity: for the check that the buffers protect the core; that of the closed form when
             absent.
+        max_quarantined: share of the patches of a burst that may fail; what they would give is
+            interpolated from their neighbours. The first failure ends a run when absent.
         kinetic: share of the slope of the energy that chains are lifted with as kinetic energy; in
             local equilibrium one half.
 
@@ -76,12 +80,13 @@ class ChainFluxScheme(ParticleFluxScheme):
         tolerance: float | None = None,
         max_replicas: int = 64,
         diffusivity: float | None = None,
+        max_quarantined: float | None = None,
         kinetic: float = 0.5,
     ):
         self.kinetic = kinetic
         super().__init__(
             problem, backend, burst, order,
-            Sampling(tolerance=tolerance, max_replicas=max_replicas), diffusivity,
+            Sampling(tolerance=tolerance, max_replicas=max_replicas), diffusivity, max_quarantined,
         )  # fmt: skip
         bonds, dynamics = problem.model.bonds, problem.model.dynamics
         assert bonds is not None
@@ -147,9 +152,26 @@ class ChainFluxScheme(ParticleFluxScheme):
             state = self._lift_chains(rows * [1, sign, 1], self._stream)
             kernels = self.kernels[axis]
             out = kernels.burst(kernels.pack(state), plan)[0, :, 0]
+            if sign > 0 or not np.isfinite(out).all():
+                self._begun = self.quarantine.begun(
+                    axis, n_steps, dt, self._stream, arrays={"profile": profile, "sign": sign}
+                )
             flux += sign * out / 2
             self.count(n_steps, dt, state.positions.size, first and sign > 0)
         return flux * self.lattice_spacing
+
+    def alone(self, failed: FailedPatch) -> ParticlesAlone:
+        """One patch of a burst by itself.
+
+        Args:
+            failed: the patch, and what its burst began with.
+
+        Raises:
+            InputError: if it does not fit this scheme.
+        """
+        begun = failed.begun
+        rows = self._rows(begun) * [1, float(begun.arrays["sign"]), 1]
+        return self._alone(failed, self._lift_chains(rows, begun.stream), begun.first)
 
     def _springs(self) -> tuple[float, float]:
         """Stiffness and pinning of the chain, from the forces on two displaced chains.

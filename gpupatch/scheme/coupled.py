@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro, Plain, Sparse
-from gpupatch.burst import Burst
+from gpupatch.burst import Burst, BurstPlan
 from gpupatch.contract import checked
 from gpupatch.coupling import BoundaryFill, coupling_of
 from gpupatch.errors import NonFiniteError, SchemeError
@@ -17,8 +17,10 @@ from gpupatch.micro import analysis
 from gpupatch.micro.model import MicroModel
 from gpupatch.projection import Projection
 from gpupatch.restriction import centre_value, weighted_mean
+from gpupatch.scheme.alone import SitesAlone, shaped, site_places
 from gpupatch.scheme.base import PatchScheme
 from gpupatch.scheme.problem import Function, Initial, Problem, coarse_shape
+from gpupatch.scheme.quarantine import Begun, FailedPatch
 from gpupatch.scheme.systems import CoupledSystem
 
 
@@ -78,13 +80,14 @@ class CoupledScheme(PatchScheme):
     ):
         super().__init__(problem, backend, micro, dt)
         grid, rule = problem.grid, problem.rule
-        phases = (phases,) * grid.ndim if isinstance(phases, int) else tuple(phases)
+        phases = tuple(phases) if isinstance(phases, list | tuple) else (phases,) * grid.ndim
         self.every, self.burst_spec = every, burst
         self._check(kind, phases)
         self.coupling = coupling_of(grid, rule.fields, order, kind, phases)
         self.model = problem.model(phases=phases)
         self.kernels = backend.load(self.model, problem.dtype)
         self.restriction = centre_value(grid)
+        self._stride = (0.0, 0, 0)
 
     @property
     def models(self) -> list[MicroModel]:
@@ -168,6 +171,7 @@ class CoupledScheme(PatchScheme):
             The state at ``t + n_steps dt``.
         """
         first = self.micro_steps
+        self._stride = (dt, n_steps, first)
         self.kernels.advance(self.coupling, u, t, dt, n_steps, self.micro, self.every, first)
         self.count(n_steps, dt)
         return u
@@ -207,6 +211,55 @@ class CoupledScheme(PatchScheme):
     def locate_failure(self, u: Handle, t: float) -> NonFiniteError:
         """Where the state stopped being finite."""
         return self.nonfinite(self.kernels.unpack(u), t, self.model.n_members)
+
+    def failed(self, failure: NonFiniteError, t: float, u: Handle) -> FailedPatch:
+        """The patch that failed, as it was in the last good state.
+
+        Args:
+            failure: where the state stopped being finite.
+            t: time of the last good state.
+            u: that state.
+        """
+        dt, n_steps, first = self._stride
+        phases = self.model.n_members // self.n_members
+        place = int(np.ravel_multi_index(failure.patch, self.grid.patches))
+        row = failure.member * len(self.model.origin) + place
+        values = self.kernels.unpack(u)
+        begun = Begun(
+            t, self.coarse(u), 0, n_steps, dt, 0, first, {}, {"micro": values[row : row + 1]}
+        )
+        member, replica = divmod(failure.member, phases)
+        return FailedPatch(begun, row, replica, member, failure.patch)
+
+    def alone(self, failed: FailedPatch) -> SitesAlone:
+        """One patch from its last good state on, with the edges that it had then.
+
+        Args:
+            failed: the patch, as `failed` describes it.
+
+        Raises:
+            InputError: if it does not fit this scheme.
+        """
+        begun, n = failed.begun, failed.begun.n_steps
+        plan = BurstPlan(
+            self.micro, begun.dt, n, self.restriction, np.zeros((n + 1, 1)), first=begun.first
+        )
+        return SitesAlone(
+            kernels=self.backend.load(self.model.alone(failed.row), self.problem.dtype),
+            fields=self.names,
+            coordinates=site_places(self.grid, failed.patch),
+            lifting=None,
+            extended=None,
+            rate=None,
+            micro=shaped(begun.states, "micro", (1, *self.model.shape[1:])),
+            plan=plan,
+            time=begun.time,
+            told=(
+                "the patch goes on alone from the last good state with its edges at rest, which "
+                "shows what the rule does inside; its neighbours are not run again, so what they "
+                "sent through the edges after that is missing"
+            ),
+        )
 
     def system(self, projection: Projection, t: float, u: Handle) -> CoupledSystem:
         """This scheme as the system that a projective method leaps over.
@@ -365,6 +418,10 @@ class CoupledScheme(PatchScheme):
         if kind == "staggered" and not rule.parity:
             raise SchemeError(
                 f"rule `{rule.name}` is not staggered: declare `at=` in it, or couple by 'centre'."
+            )
+        if len(phases) != grid.ndim or min(phases) < 1:
+            raise SchemeError(
+                f"`phases` is {phases}; give one number per axis of {grid.ndim}, at least 1 each."
             )
         if self.every < 1:
             raise SchemeError(f"`every` is {self.every}; couple at least every 1 step.")

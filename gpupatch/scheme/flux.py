@@ -20,8 +20,10 @@ from gpupatch.lifting import (
 from gpupatch.micro.conservation import flux_form
 from gpupatch.micro.model import SOURCE, MicroModel
 from gpupatch.restriction import Restriction, core_mean
+from gpupatch.scheme.alone import SitesAlone, sites_alone
 from gpupatch.scheme.base import MeasuringScheme
 from gpupatch.scheme.problem import Function, Problem, cell_averages
+from gpupatch.scheme.quarantine import FailedPatch, Places, Quarantine
 
 
 @checked(SchemeError)
@@ -41,6 +43,8 @@ class FluxScheme(MeasuringScheme):
         burst: length, healing and estimator.
         order: order of the reconstruction in H: 2, 4, 6 or 8.
         micro: micro-stepper.
+        max_quarantined: share of the patches of a burst that may fail; what they would give is
+            interpolated from their neighbours. The first failure ends a run when absent.
 
     Raises:
         SchemeError: if the rule has no conservation form, or the parts do not fit together.
@@ -50,6 +54,7 @@ class FluxScheme(MeasuringScheme):
 
     kind = "flux"
     functional = "average over the cell"
+    remembered = ("_stream", "guarded")
 
     def __init__(
         self,
@@ -58,6 +63,7 @@ class FluxScheme(MeasuringScheme):
         burst: Burst,
         order: int = 4,
         micro: str = "rk4",
+        max_quarantined: float | None = None,
     ):
         super().__init__(problem, backend, micro, burst.dt)
         grid, rule = problem.grid, problem.rule
@@ -78,8 +84,9 @@ class FluxScheme(MeasuringScheme):
         self.restrictions = [face_mean(problem, a) for a in range(grid.ndim)]
         self.cell_weights = [cell_weights(grid, a, order) for a in range(grid.ndim)]
         self.centre_weights = [centre_weights(grid, a, order) for a in range(grid.ndim)]
+        self.places = [Places.on(grid, X) for X in centres]
+        self.quarantine = Quarantine(max_quarantined, order, self.download)
         self._stream = 0
-        self._healing_checked = False
         self._placed: dict[tuple[str, int], tuple[Handle, Handle]] = {}
 
     @property
@@ -149,14 +156,18 @@ class FluxScheme(MeasuringScheme):
             [member, field, *faces].
         """
         model, kernels, lifting = self._models[axis], self.kernels[axis], self.liftings[axis]
-        if not self._healing_checked:
-            self.check_healing(model, kernels, U, t)
-            self._healing_checked = True
+        if self.guarded:
+            self.check_healing(t, U)
+            self.guarded = False
         stable = self.choose_dt(model, U, t)
         n_steps, dt = self.burst_spec.steps(stable)
         weights = mean_weights(self.burst_spec, n_steps, dt)[:, None]
         self._stream += 1
         extended = lifting.extended(self.upload(U), t, place=self.upload)
+        self.quarantine.begin(t, U)
+        begun = self.quarantine.begun(
+            axis, n_steps, dt, self._stream, arrays={"extended": extended}
+        )
 
         def measured(what: int, where: Restriction) -> Macro:
             plan = BurstPlan(
@@ -165,7 +176,11 @@ class FluxScheme(MeasuringScheme):
             out = kernels.lift_burst_restrict(lifting, extended, plan, t)[0]
             self.count(n_steps, dt)
             shaped = out.reshape(self.n_members, *(len(X) for X in lifting.centres), -1)
-            values = np.moveaxis(shaped, -1, 1)
+            values, places = np.moveaxis(shaped, -1, 1), self.places[axis]
+            failed = self.quarantine.failures(begun, [values], places, self.n_members)
+            if failed is not None:
+                mended = self.quarantine.mended(self.download(values), failed, places)
+                values = self.upload(mended)
             for a in range(values.ndim - 2):
                 if a != axis:
                     values = averaged(values, a, *self._weights("centre", a))
@@ -174,6 +189,25 @@ class FluxScheme(MeasuringScheme):
         flux = measured(axis, self.restrictions[axis])
         source = measured(SOURCE, core_mean(self.problem.grid)) if self._has_source else None
         return flux, source
+
+    def alone(self, failed: FailedPatch) -> SitesAlone:
+        """One patch of a burst by itself.
+
+        Args:
+            failed: the patch, and what its burst began with.
+
+        Raises:
+            InputError: if it does not fit this scheme.
+        """
+        begun, axis, n = failed.begun, failed.begun.batch, failed.begun.n_steps
+        plan = BurstPlan(
+            self.micro, begun.dt, n, self.restrictions[axis], np.zeros((n + 1, 1)),
+            flux_axis=axis, stream=begun.stream,
+        )  # fmt: skip
+        return sites_alone(self._load, self._models[axis], self.liftings[axis], failed, plan)
+
+    def _load(self, model: MicroModel) -> Kernels:
+        return self.backend.load(model, self.problem.dtype)
 
     def _weights(self, what: str, axis: int) -> tuple[Handle, Handle]:
         """Entries read by averages along an axis, and their weights, beside the patches."""

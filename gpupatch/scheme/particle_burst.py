@@ -17,6 +17,7 @@ from gpupatch.particles.observe import Core
 from gpupatch.scheme.particle_density import DensityScheme, Lifted
 from gpupatch.scheme.particles import ParticleProblem
 from gpupatch.scheme.problem import Function, call
+from gpupatch.scheme.quarantine import Places, Quarantine
 from gpupatch.scheme.sampling import Sampling
 
 POINTS = 16
@@ -41,6 +42,8 @@ class ParticleBurstScheme(DensityScheme):
         burst: length, replicas, healing and micro time step, see `DensityScheme`.
         kernel: "box" or "cos2".
         sampling: how patches are filled, and how much noise is accepted.
+        max_quarantined: share of the patches of a burst that may fail; what they would give is
+            interpolated from their neighbours. The first failure ends a run when absent.
 
     Raises:
         SchemeError: if the parts do not fit together.
@@ -57,19 +60,22 @@ class ParticleBurstScheme(DensityScheme):
         burst: Burst,
         kernel: str = "box",
         sampling: Sampling | None = None,
+        max_quarantined: float | None = None,
     ):
         super().__init__(problem, backend, burst, sampling)
         if problem.grid.ndim != 1:
             raise SchemeError(
                 "the `burst` scheme of particles is one-dimensional. Use the `flux` scheme."
             )
+        self.places = [Places.on(problem.grid, problem.grid.centres)]
+        self.quarantine = Quarantine(max_quarantined, 2, self.download)
         self.core = Core(problem.core_width, 0, kernel)
         self.functional = f"average over the core ({kernel})"
         # means over the three sites with the second moment of the kernel are those of parabolas
         share = self.second_moment / (2 * problem.grid.spacing[0] ** 2)
         weights = np.array([share, 1 - 2 * share, share])
         self.reconstruction = core_lifting(problem.grid, self.names, 2, [weights])
-        self.kernels = self.load(("open" if self.edges == "open" else "reflecting",))
+        self.kernels = self.load(self._boundary(0))
 
     @property
     def batches(self) -> list[ParticleKernels | GasKernels]:
@@ -105,11 +111,10 @@ class ParticleBurstScheme(DensityScheme):
 
     def profiles(self, t: float, U: Macro) -> Lifted:
         """What the patches are lifted with, their ends, and their centres."""
-        end = "open" if self.edges == "open" else "reflecting"
-        return self.profile(t, U), (end,), self.grid.centres
+        return self.profile(t, U), self._boundary(0), self.grid.centres
 
     def samples(self, t: float, U: Macro, first: bool) -> NDArray[np.float64]:
         """Slopes of the averages over the cores, [replica, member, 1, cell]."""
         profile = self.profile(t, U)
         rate = self.observed(self.kernels, profile, 0, "core_mass", self.core, first)
-        return rate.reshape(-1, *U.shape)
+        return self.healthy(rate.reshape(-1, *U.shape), 0)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import Backend, GasBackend, Macro
 from gpupatch.burst import Burst
-from gpupatch.errors import SchemeError
+from gpupatch.errors import InputError, SchemeError
 from gpupatch.lifting.gases import lift_gas
 from gpupatch.lifting.particles import (
     ParticleLifting,
@@ -26,9 +26,11 @@ from gpupatch.particles.dynamics import Brownian, HardRods
 from gpupatch.particles.lattice_gas import LatticeGas
 from gpupatch.particles.observe import Core, ParticlePlan
 from gpupatch.particles.state import ParticleState, make_state
+from gpupatch.scheme.alone import ParticlesAlone
 from gpupatch.scheme.density_checks import acts, check_burst, check_gas, check_model
 from gpupatch.scheme.interface import Shown
 from gpupatch.scheme.particles import ParticleProblem, ParticleScheme, patch_centres
+from gpupatch.scheme.quarantine import Begun, FailedPatch, Places
 from gpupatch.scheme.sampling import Sampling
 
 GAS_STEP = 0.1
@@ -74,6 +76,8 @@ class DensityScheme(ParticleScheme):
         SchemeError: if the parts do not fit together.
     """
 
+    remembered = ("slope_error", "_stream", "_replicas", "_noise")
+
     def __init__(
         self,
         problem: ParticleProblem,
@@ -95,6 +99,8 @@ class DensityScheme(ParticleScheme):
         self.lifting = ParticleLifting(one.lift, one.number, one.weight, rod)
         self.edges: str = one.edges or ("reflecting" if closed else "open")
         self.slope_error: Macro | None = None
+        self.places: list[Places] = []
+        self._begun: Begun | None = None
         self._stream = 0
         self._replicas: list[int] = []
         self._noise: list[tuple[float, float]] = []
@@ -154,6 +160,7 @@ class DensityScheme(ParticleScheme):
         Returns:
             Same shape as `U`, in units of U per time.
         """
+        self.quarantine.begin(t, U)
         found = self.samples(t, U, True)
         while (missing := self._missing(found)) > 0:
             found = np.concatenate([found, self.samples(t, U, False)[:missing]])
@@ -188,6 +195,7 @@ class DensityScheme(ParticleScheme):
             [replica x member x place], per time.
         """
         self._stream += 1
+        self._begun = None
         if self.sampling.common and self.lifting.method == "weighted":
             return self._run(kernels, profile, axis, observable, core, first, True)
         found = self._run(kernels, profile, axis, observable, core, first, False)
@@ -226,6 +234,21 @@ class DensityScheme(ParticleScheme):
             entries["slope"] = {"rms": signal, "standard_error": error}
         return entries
 
+    def healthy(self, values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        """What a burst has shown, with what failed patches lack from their neighbours.
+
+        Args:
+            values: [replica, member, 1, *places].
+            axis: along which the density varied.
+
+        Raises:
+            QuarantineError: if more patches failed than may.
+        """
+        assert self._begun is not None
+        places = self.places[axis]
+        failed = self.quarantine.failures(self._begun, [values], places, self.n_members)
+        return values if failed is None else self.quarantine.mended(values, failed, places)
+
     def profiles(self, t: float, U: Macro) -> Lifted:
         """What patches (on the faces across x) are lifted with, their ends, and their centres.
 
@@ -261,6 +284,66 @@ class DensityScheme(ParticleScheme):
             "lift": self.lifting.method,
             "edges": self.edges,
         }
+
+    def alone(self, failed: FailedPatch) -> ParticlesAlone:
+        """One patch of a burst by itself.
+
+        Args:
+            failed: the patch, and what its burst began with.
+
+        Raises:
+            InputError: if it does not fit this scheme.
+            SchemeError: for lattice gases, which cannot fail.
+        """
+        if self.gas is not None:
+            raise SchemeError("numbers of particles at sites are always finite: nothing to replay.")
+        begun, axis, row = failed.begun, failed.begun.batch, failed.row
+        rows = self._rows(begun)
+        state = self._lift(rows, axis, bool(begun.arrays["excess"]), begun.stream)
+        inner = (self.problem.core_width + self.problem.buffer(axis)) / 2
+
+        def refill(one: ParticleState, look: int) -> ParticleState:
+            profile, seed = rows[row : row + 1], self.problem.seed
+            return refilled(one, profile, axis, inner, seed, begun.stream, look, row)
+
+        return self._alone(failed, state, begun.first, refill)
+
+    def _alone(self, failed: FailedPatch, state: ParticleState, first: int, refill=None):
+        """One patch of a batch that was lifted as a whole."""
+        begun, axis = failed.begun, failed.begun.batch
+        model = self.problem.micro_model(boundary=self._boundary(axis), first_patch=failed.row)
+        half = tuple(
+            w / 2 * (1 + 1e-5) if a == axis and self.edges != "open" else np.inf
+            for a, w in enumerate(self.problem.width)
+        )
+        return ParticlesAlone(
+            kernels=self.backend.load_particles(model, self.dtype),
+            state=state.picked(np.array([failed.row])),
+            plan=ParticlePlan(begun.n_steps, begun.dt, first=first, stream=begun.stream),
+            time=begun.time,
+            cuts=self._cuts(begun.n_steps, begun.dt),
+            refill=refill if self.edges == "reservoir" else None,
+            half=half if self.interacting else (),
+        )
+
+    def _rows(self, begun: Begun) -> NDArray[np.float64]:
+        """What all patches of a burst were lifted with, replicas included, [patch, 3].
+
+        Raises:
+            InputError: if that does not fit this scheme.
+        """
+        profile = np.asarray(begun.arrays.get("profile", ()), dtype=float)
+        wanted = (self.n_members * self.places[begun.batch].count, 3)
+        if profile.shape != wanted:
+            raise InputError(
+                f"the failed patch was lifted with an array of shape {profile.shape}; its case "
+                f"needs {wanted}."
+            )
+        return np.tile(profile, (self.burst_spec.replicas, 1))
+
+    def _boundary(self, axis: int) -> tuple[str, ...]:
+        end = "open" if self.edges == "open" else "reflecting"
+        return tuple(end if a == axis else "periodic" for a in range(self.grid.ndim))
 
     def known_diffusivity(self, profile: NDArray[np.float64]) -> float:
         """Largest diffusivity in patches, where it follows from the model; 0 where it does not.
@@ -321,16 +404,27 @@ class DensityScheme(ParticleScheme):
                 end - begin, dt, (observable,), weights, core, first=begin, stream=self._stream
             )
             total += kernels.burst(handle, plan)[0, :, 0]
+        begun = self.quarantine.begun(
+            axis, n_steps, dt, self._stream, arrays={"profile": profile, "excess": excess}
+        )
         if self.gas is None and self.interacting:
-            self._check_places(kernels.unpack(handle), axis)
+            self._check_places(kernels.unpack(handle), axis, begun, total)
+        if self._begun is None or not np.isfinite(total).all():
+            self._begun = begun
         return total / ((n_steps - healed) * dt)
 
-    def _check_places(self, state: ParticleState, axis: int) -> None:
-        """Refuse bursts whose forces have thrown particles out of closed patches, or nowhere."""
+    def _check_places(self, state: ParticleState, axis: int, begun: Begun, total) -> None:
+        """Let patches fail whose forces have thrown particles out of closed ends, or nowhere.
+
+        Raises:
+            SchemeError: if failures end the run.
+        """
         half = np.inf if self.edges == "open" else self.problem.width[axis] / 2 * (1 + 1e-5)
         x = state.positions[:, axis]
         lost = (state.present & ~(np.isfinite(x) & (np.abs(x) <= half))).sum(axis=1)
-        if lost.any():
+        total[lost > 0] = np.nan
+        if lost.any() and self.quarantine.share is None:
+            self.quarantine.tell(begun, lost > 0, self.places[axis], self.n_members)
             raise SchemeError(
                 f"forces have thrown {lost.sum()} particles out of {np.count_nonzero(lost)} of "
                 f"{len(lost)} patches in one burst. Use a smaller `burst.dt`, a potential that is "

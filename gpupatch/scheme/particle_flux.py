@@ -17,6 +17,7 @@ from gpupatch.particles.observe import Core
 from gpupatch.scheme.flux import averaged, difference
 from gpupatch.scheme.particle_density import DensityScheme, Lifted
 from gpupatch.scheme.particles import ParticleProblem
+from gpupatch.scheme.quarantine import Places, Quarantine
 from gpupatch.scheme.sampling import Sampling
 from gpupatch.theory.healing import average_rate_error, longest_burst
 
@@ -47,6 +48,8 @@ class ParticleFluxScheme(DensityScheme):
         diffusivity: largest diffusivity, for the check that the buffers protect the core; when
             absent, the one known of points, hard rods and lattice gases, or the one that the first
             burst shows.
+        max_quarantined: share of the patches of a burst that may fail; what they would give is
+            interpolated from their neighbours. The first failure ends a run when absent.
 
     Raises:
         SchemeError: if the parts do not fit together.
@@ -55,6 +58,7 @@ class ParticleFluxScheme(DensityScheme):
     """
 
     kind = "flux"
+    remembered = ("_healing_checked",)
 
     def __init__(
         self,
@@ -64,12 +68,15 @@ class ParticleFluxScheme(DensityScheme):
         order: int = 2,
         sampling: Sampling | None = None,
         diffusivity: float | None = None,
+        max_quarantined: float | None = None,
     ):
         super().__init__(problem, backend, burst, sampling)
         self.diffusivity = diffusivity
         grid = problem.grid
         self.axes = [face_lifting(grid, self.names, order, a) for a in range(grid.ndim)]
         self.centre_weights = [centre_weights(grid, a, order) for a in range(grid.ndim)]
+        self.places = [Places.on(grid, one.centres) for one in self.axes]
+        self.quarantine = Quarantine(max_quarantined, order, self.download)
         self.kernels = [self.load(self._boundary(a)) for a in range(grid.ndim)]
         self._healing_checked = False
 
@@ -110,12 +117,13 @@ class ParticleFluxScheme(DensityScheme):
             Particles per area and time, [replica, member, 1, *faces].
         """
         profile = self.profile(t, U, axis)
-        flux = self._burst(profile, axis, first)
-        if not self._healing_checked:
-            self.check_healing(flux, profile)
-            self._healing_checked = True
         faces = [len(X) for X in self.axes[axis].centres]
-        return self._closed(flux.reshape(-1, self.n_members, 1, *faces), axis)
+        flux = self._burst(profile, axis, first).reshape(-1, self.n_members, 1, *faces)
+        flux = self.healthy(flux, axis)
+        if not self._healing_checked:
+            self.check_healing(flux.ravel(), profile)
+            self._healing_checked = True
+        return self._closed(flux, axis)
 
     def profile(self, t: float, U: Macro, axis: int) -> NDArray[np.float64]:
         """Densities that the patches on the faces across one axis are lifted with.
@@ -191,7 +199,3 @@ class ParticleFluxScheme(DensityScheme):
     def profiles(self, t: float, U: Macro) -> Lifted:
         """What the patches on the faces across x are lifted with, their ends, and their centres."""
         return self.profile(t, U, 0), self._boundary(0), self.axes[0].centres
-
-    def _boundary(self, axis: int) -> tuple[str, ...]:
-        end = "open" if self.edges == "open" else "reflecting"
-        return tuple(end if a == axis else "periodic" for a in range(self.grid.ndim))

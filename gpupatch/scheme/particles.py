@@ -21,7 +21,7 @@ from gpupatch.arrays import (
     linear_combination,
 )
 from gpupatch.burst import Burst
-from gpupatch.contract import checked
+from gpupatch.contract import checked, shown
 from gpupatch.errors import GridError, NonFiniteError, SchemeError, suggestion
 from gpupatch.grid import PatchGrid
 from gpupatch.particles.lattice_gas import LatticeGas
@@ -60,6 +60,11 @@ def particle_grid(
     Returns:
         The grid; a patch of n = 3 sites covers n dx.
     """
+    if np.ndim(width) and np.size(width) != len(domain):
+        raise GridError(
+            f"`width` has {np.size(width)} entries for {len(domain)} axes; give one per axis, or "
+            "one for all."
+        )
     dx = [w / 3 for w in np.broadcast_to(np.asarray(width, dtype=float), len(domain))]
     return PatchGrid(domain, patches, 3, dx=dx, boundary=boundary, cells=True)
 
@@ -111,13 +116,13 @@ class ParticleProblem:
     seed: int = 0
 
     def __post_init__(self):
+        self.check_numbers()
         grid, known = self.grid, self.control_names
         if self.model.ndim != grid.ndim:
             raise SchemeError(
                 f"the particles live in {self.model.ndim} dimensions, but the grid has {grid.ndim} "
                 "axes. Change one of them."
             )
-        self.check_numbers()
         given = {*self.controls, *self.members}
         for name in sorted(given - set(known)):
             hint = suggestion(name, known) if known else "It has none."
@@ -137,6 +142,10 @@ class ParticleProblem:
         Raises:
             SchemeError: with the first of them.
         """
+        if not isinstance(self.model, ParticleModel | LatticeGas):
+            raise SchemeError(
+                f"`model` is {shown(self.model)}; it must be a `ParticleModel` or a `LatticeGas`."
+            )
         if not self.grid.cells:
             raise SchemeError("particles need a grid of cells: `PatchGrid(cells=True)`.")
         if self.dtype not in ("float64", "float32"):
