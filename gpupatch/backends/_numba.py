@@ -318,8 +318,8 @@ class NumbaKernels:
         code.burst_all(
             rows, out, base, self._tables_for(program, plan.dt), lift or (), self._ring, edge_rate,
             mode, 1.0, observation_tables(plan, self.model.sites),
-            np.ascontiguousarray(plan.weights), self._key(plan.stream, plan.first), self._n_member, float(t),
-            (float(t), float(plan.dt), 0, plan.n_steps), self._work(code, n_patch),
+            np.ascontiguousarray(plan.weights), self._key(plan.stream, plan.first), self._n_member,
+            float(t), (float(t), float(plan.dt), 0, plan.n_steps), self._work(code, n_patch),
         )  # fmt: skip
         return out
 
