@@ -83,19 +83,21 @@ class Trial:
             (largest_by_field(excess) / np.maximum(largest_by_field(rate), self.floor)).max()
         )
 
-    def change(self, variant: Scheme) -> tuple[float, float]:
-        """How much a variant changes the slope, and how much noise would: relative figures.
+    def change(self, variant: Scheme, than: Scheme | None = None) -> float:
+        """How much a variant changes the slope, relatively, beyond what noise explains.
 
         Args:
-            variant: the scheme with one thing changed.
+            variant: the scheme with something changed.
+            than: what it is compared with, if not the scheme itself.
         """
-        varied, error = self.variations.slope(variant, self.t, self.U)
-        before = self.variations.at_places_of(variant, self.slope)
-        noise = None
-        if error is not None and self.measured[1] is not None:
-            noise = np.hypot(error, self.variations.at_places_of(variant, self.measured[1]))
-        hidden = 0.0 if noise is None else self.relative(SIGMAS * noise, varied)
-        return self.relative(varied - before, varied, noise), hidden
+        variations = self.variations
+        varied, error = variations.slope(variant, self.t, self.U)
+        known = self.measured if than is None else variations.slope(than, self.t, self.U)
+        before = variations.at_places_of(variant, known[0], than)
+        if error is None or known[1] is None:
+            return self.relative(varied - before, varied)
+        noise = np.hypot(error, variations.at_places_of(variant, known[1], than))
+        return self.relative(varied - before, varied, noise)
 
 
 def largest_by_field(values: Macro) -> NDArray[np.float64]:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.arrays import Macro
-from gpupatch.projection import Projection
 from gpupatch.scheme.interface import Scheme
 
 
@@ -82,7 +81,7 @@ class Variations(Protocol):
     D4                          ``continued``, ``relifted``
     D5                          ``other_lifts``, ``parts``
     D6                          ``relift_error``
-    D7                          ``noisy``
+    D7                          ``error_in_run``
     D8                          ``step_map``
     D9                          ``parts``, ``burst_length``
     D10                         ``balance``
@@ -110,8 +109,12 @@ class Variations(Protocol):
         """
         ...
 
-    def at_places_of(self, scheme: Scheme, values: Macro) -> Macro:
-        """Coarse values of the scheme at the places of a variant, where patches had to move."""
+    def at_places_of(self, scheme: Scheme, values: Macro, of: Scheme | None = None) -> Macro:
+        """Coarse values of the scheme, or `of` a variant, at the places of another variant."""
+        ...
+
+    def error_in_run(self, error: Macro) -> Macro:
+        """Standard error of one slope of a run, from that which `slope` told of its own."""
         ...
 
     def fraction(self) -> float:
@@ -164,9 +167,7 @@ class Variations(Protocol):
         """Largest |R L U - U|, and how large it may be: round-off, or a particle."""
         ...
 
-    def step_map(
-        self, t: float, U: Macro, projection: Projection | None, finer: int = 1
-    ) -> StepMap | None:
+    def step_map(self, t: float, U: Macro, finer: int = 1) -> StepMap | None:
         """One macro step, or the same duration in so many times as many and shorter steps."""
         ...
 

@@ -1,0 +1,160 @@
+"""D8, D9: leaps do not amplify what is not there, and there is something to leap over."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpupatch.diagnostics.finding import SKIP, Finding, at_least, at_most
+from gpupatch.diagnostics.trial import Trial
+from gpupatch.diagnostics.variations import StepMap
+
+MODES = 6
+"""Leading modes of a macro step that are looked at."""
+DENSE = 48
+"""Unknowns up to which all modes are."""
+NEUTRAL = 1e-8
+"""Growth over one macro step that is rounding."""
+PERTURBATION = 1e-6
+"""Size of perturbations, in units of the largest value."""
+KRYLOV = 20
+"""Perturbations that are tried for the leading modes of larger systems."""
+PARTS = 8
+"""Parts of a burst in which the fading of a transient is looked for."""
+LEAST_GAP, NO_GAP = 20.0, 5.0
+"""Fast over slow rate from which leaps pay, and below which there is nothing to leap over."""
+
+
+def stability(trial: Trial) -> Finding:
+    """D8: no mode grows over a macro step that would not grow over two of half the length.
+
+    The leading modes are those of the macro step linearised about the state. A mode that grows is
+    compared with itself over the same time in shorter steps, so that instabilities of the physics
+    are no fault.
+
+    Args:
+        trial: the scheme in its state.
+    """
+    name, variations = "growth of a mode beyond that with steps half as long", trial.variations
+    coarse = variations.step_map(trial.t, trial.U)
+    if coarse is None:
+        return Finding("D8", name, verdict=SKIP, advice=variations.why_not("step_map"))
+    fine = variations.step_map(trial.t, trial.U, finer=2)
+    assert fine is not None
+    excess, largest = 0.0, 0.0
+    for mode in _leading(coarse):
+        growth = _growth(coarse, mode)
+        largest = max(largest, growth)
+        if growth > 1 + NEUTRAL:
+            excess = max(excess, growth - _growth(fine, mode))
+        elif not np.isfinite(growth):
+            excess = np.inf
+    step = variations.advice("step")
+    return at_most(
+        "D8", name, excess, trial.tolerance, f"shorten {step}", largest_growth_factor=largest
+    )
+
+
+def derivative(step: StepMap, v: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a macro step makes of a small perturbation, by central differences.
+
+    Args:
+        step: the macro step.
+        v: the perturbation, [n].
+    """
+    size = np.abs(v).max()
+    if size == 0:
+        return np.zeros_like(v)
+    small = PERTURBATION * max(float(np.abs(step.base).max()), np.finfo(float).tiny) / size
+    ahead, behind = step.advance(step.base + small * v), step.advance(step.base - small * v)
+    return (ahead - behind) / (2 * small)
+
+
+def _growth(step: StepMap, mode: NDArray[np.complex128]) -> float:
+    """|<v, J v>| / <v, v> of a mode, which is its growth factor if it is one of J."""
+    grown = derivative(step, mode.real) + 1j * derivative(step, mode.imag)
+    return float(np.abs(np.vdot(mode, grown)) / np.vdot(mode, mode).real)
+
+
+def _leading(step: StepMap) -> list[NDArray[np.complex128]]:
+    """The leading modes of the linearised macro step, as far as a few perturbations show them."""
+    n = step.base.size
+    if n <= DENSE:
+        J = np.stack([derivative(step, row) for row in np.eye(n)], axis=1)
+        if not np.isfinite(J).all():
+            return [np.ones(n, dtype=complex)]
+        values, vectors = np.linalg.eig(J)
+        return list(vectors.T[np.argsort(-np.abs(values))[:MODES]])
+    basis, H = _krylov(step, n)
+    values, vectors = np.linalg.eig(H)
+    return list((basis @ vectors[:, np.argsort(-np.abs(values))[:MODES]]).T)
+
+
+def _krylov(step: StepMap, n: int):
+    """An orthonormal basis of what repeated macro steps make of a random perturbation.
+
+    Source: Arnoldi's method as in Saad (2011), algorithm 6.2 [Saad2011].
+    """
+    Q = np.zeros((n, KRYLOV + 1))
+    H = np.zeros((KRYLOV + 1, KRYLOV))
+    first = np.random.default_rng(0).normal(size=n)
+    Q[:, 0] = first / np.linalg.norm(first)
+    for k in range(KRYLOV):
+        w = derivative(step, Q[:, k])
+        for _ in range(2):
+            share = Q[:, : k + 1].T @ w
+            H[: k + 1, k] += share
+            w = w - Q[:, : k + 1] @ share
+        H[k + 1, k] = np.linalg.norm(w)
+        if not H[k + 1, k] > 1e-12 * np.abs(H[: k + 2, k]).max():
+            return Q[:, : k + 1], H[: k + 1, : k + 1]
+        Q[:, k + 1] = w / H[k + 1, k]
+    return Q[:, :KRYLOV], H[:KRYLOV]
+
+
+def spectral_gap(trial: Trial) -> Finding:
+    """D9: what heals does so much faster than the slope changes.
+
+        gap = beta / alpha,    alpha = |dF/dt| / |F|
+
+    beta is the rate at which a transient fades within a burst; where there is none to be seen, a
+    burst is as short as what is fast, beta = 1 / burst.
+
+    Args:
+        trial: the scheme in its state.
+    """
+    name, variations = "fast rate over slow rate", trial.variations
+    if trial.projection is None or trial.projection.method == "none":
+        return Finding("D9", name, verdict=SKIP, advice="nothing leaps")
+    if trial.variations.noisy:
+        return Finding("D9", name, verdict=SKIP, advice="rates are drowned in noise")
+    b = variations.burst_length(trial.t, trial.U)
+    later, _ = variations.slope(variations.scheme, trial.t + b, trial.U + b * trial.slope)
+    alpha = trial.relative((later - trial.slope) / b, trial.slope)
+    fading = _fading(trial)
+    beta = 1 / b if fading is None else fading
+    alpha = max(alpha, 1 / trial.slow_time)
+    found = at_least(
+        "D9", name, beta / alpha, LEAST_GAP, NO_GAP,
+        "nothing is much faster than what is wanted: run without leaps, or shorten "
+        f"{variations.advice('burst')}", fast_rate=beta, slow_rate=alpha,
+    )  # fmt: skip
+    return found
+
+
+def _fading(trial: Trial) -> float | None:
+    """Rate at which the slope settles in a burst: s(t) = s_inf + A exp(-beta t), or None."""
+    variations = trial.variations
+    parts = variations.parts(variations.scheme, trial.t, trial.U, PARTS)
+    if parts is None:
+        return None
+    times, slopes = parts
+    apart = np.array([trial.relative(one - slopes[-1], slopes[-1]) for one in slopes[:-1]])
+    if apart[0] <= trial.tolerance:
+        return None
+    seen = apart > max(1e-6, 1e-3 * apart[0])
+    last = int(np.argmin(seen)) if not seen.all() else len(seen)
+    if last < 2:
+        return float(1 / times[0])
+    rate = -np.polyfit(times[:last], np.log(apart[:last]), 1)[0]
+    return float(max(rate, 0.0))
