@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from gpupatch.particles.potential import Potential, potential
     from gpupatch.particles.state import ParticleState, make_state
     from gpupatch.projection import Projection, project
-    from gpupatch.run import run_case
+    from gpupatch.run import resume, run_case
     from gpupatch.run.study import Study, study
     from gpupatch.scheme import (
         BoxFluxScheme,
@@ -108,7 +108,7 @@ _HOMES = {
     "gpupatch.particles.potential": "Potential potential",
     "gpupatch.particles.state": "ParticleState make_state",
     "gpupatch.projection": "Projection project",
-    "gpupatch.run": "run_case",
+    "gpupatch.run": "resume run_case",
     "gpupatch.run.study": "Study study",
     "gpupatch.scheme": "BoxFluxScheme BoxProblem BoxScheme BurstScheme ChainFluxScheme "
     "CoupledScheme FluxScheme ParticleBurstScheme ParticleFluxScheme ParticleProblem Problem "
@@ -193,6 +193,7 @@ __all__ = [
     "particle_grid",
     "potential",
     "project",
+    "resume",
     "robin",
     "rule",
     "run_case",

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from gpupatch._version import __version__
-from gpupatch.cli import cases, doctor, results, study
+from gpupatch.cli import cases, doctor, replay, results, resume, study
 from gpupatch.cli.arguments import FAULTY_INPUT, INTERRUPTED
 from gpupatch.errors import GpupatchError, InputError
 
@@ -54,7 +54,14 @@ def _fail(error: Exception, exit_code: int, verbose: bool) -> int:
     return exit_code
 
 
-_COMMANDS = (*cases.COMMANDS, *results.COMMANDS, *doctor.COMMANDS, *study.COMMANDS)
+_COMMANDS = (
+    *cases.COMMANDS,
+    *resume.COMMANDS,
+    *replay.COMMANDS,
+    *results.COMMANDS,
+    *doctor.COMMANDS,
+    *study.COMMANDS,
+)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,6 +27,11 @@ class Command(NamedTuple):
 def case_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare a case and changes to it."""
     parser.add_argument("case", metavar="CASE", help="a case file, or the name of a built-in case")
+    set_argument(parser)
+
+
+def set_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare changes to a case."""
     parser.add_argument(
         "--set",
         action="append",

@@ -100,6 +100,7 @@ class Case(Section):
 
     _name: str = PrivateAttr("case")
     _directory: Path = PrivateAttr(Path())
+    _file: Path | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -115,6 +116,11 @@ class Case(Section):
     def directory(self) -> Path:
         """Where the paths in the case start."""
         return self._directory
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the case was read from; None if it is built in or made of tables."""
+        return self._file
 
     @property
     def ndim(self) -> int:
@@ -283,14 +289,17 @@ def load_case(path_or_name: str | os.PathLike[str], overrides: Sequence[str] = (
     """
     source = os.fspath(path_or_name)
     path = Path(source)
-    if path.suffix == ".toml" or path.name != source or path.is_file():
+    from_file = path.suffix == ".toml" or path.name != source or path.is_file()
+    if from_file:
         text, directory = _read(path), path.parent
     else:
         text, directory = builtin_text(source), Path()
     table = read_toml(text, source)
     for assignment in overrides:
         set_entry(table, assignment)
-    return parse_case(table, path.stem, directory)
+    case = parse_case(table, path.stem, directory)
+    case._file = path if from_file else None
+    return case
 
 
 def parse_case(table: Mapping[str, Any], name: str = "case", directory: Path = Path()) -> Case:

@@ -252,6 +252,29 @@ class Layout:
                 records[f"{name}_micro"] = np.reshape(micro[:, index], shape)
         return records
 
+    def arrays(
+        self, records: Mapping[str, np.ndarray]
+    ) -> tuple[Macro, Micro | None, Macro | None, Macro | None]:
+        """Put the variables of one saved time together again: the inverse of `records`.
+
+        Args:
+            records: name -> values, without the time axis.
+
+        Returns:
+            Coarse values, and micro fields, exact solution and standard errors or None.
+        """
+
+        def joined(ending: str, shape: tuple[int, ...]) -> np.ndarray:
+            one = (shape[0], *shape[2:])
+            return np.stack([np.reshape(records[f + ending], one) for f in self.fields], axis=1)
+
+        return (
+            joined("", self.macro_shape),
+            joined("_micro", self.micro_shape) if self.with_micro else None,
+            joined("_exact", self.macro_shape) if self.with_exact else None,
+            joined("_error", self.macro_shape) if self.with_uncertainty else None,
+        )
+
 
 def layout_dataset(
     layout: Layout,

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +20,35 @@ _LOCKS = (
 )
 _ROOM = "Free some space or quota on that disk, then run again."
 _METADATA = 2**20
+
+
+def read_records(
+    path: str | os.PathLike[str], layout_of: Callable[[Collection[str]], Layout]
+) -> Iterator[tuple]:
+    """Read what `SolutionWriter.append` was given, one time after the other.
+
+    Args:
+        path: the file.
+        layout_of: names and dimensions of a file that has variables of these names.
+
+    Yields:
+        Time, coarse values, and micro fields, exact solution and standard errors or None.
+
+    Raises:
+        InputError: when the file cannot be read, or has another layout.
+    """
+    import netCDF4
+
+    try:
+        with netCDF4.Dataset(str(path)) as file:
+            file.set_auto_mask(False)
+            layout = layout_of(file.variables)
+            names = [one.name for one in layout.variables() if one.values is None]
+            for index, time in enumerate(np.asarray(file["time"][:])):
+                found = {name: np.asarray(file[name][index]) for name in names if name != "time"}
+                yield float(time), *layout.arrays(found)
+    except (OSError, RuntimeError, IndexError, ValueError) as error:
+        raise InputError(f"cannot read results from `{path}` ({error}).") from error
 
 
 class SolutionWriter:

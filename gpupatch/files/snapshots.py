@@ -20,7 +20,7 @@ each axis and how many members there are.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,10 +70,11 @@ class SnapshotWriter:
             writer.append(0.0, state)
 
     Args:
-        path: the file to create; an existing one is never overwritten.
+        path: the file to create; an existing one is never overwritten, unless it is `continued`.
         boundary: what closes each axis, as in `ParticleModel`.
         members: members; the patches of a member follow one another.
         centres: where the patches are, [patch, axis].
+        continued: append to the existing file.
 
     Raises:
         InputError: when the file exists.
@@ -86,19 +87,24 @@ class SnapshotWriter:
         boundary: Sequence[str],
         members: int = 1,
         centres: NDArray[np.float64] | None = None,
+        continued: bool = False,
     ):
         import netCDF4
 
         self.path, self._centres, self._count = Path(path), centres, 0
-        if self.path.exists():
+        if self.path.exists() and not continued:
             raise InputError(
                 f"`{self.path}` exists already and is not overwritten. Choose another directory, "
                 "or remove the file."
             )
         try:
-            self._file = netCDF4.Dataset(str(self.path), "w", format="NETCDF4")
+            mode = "r+" if continued else "w"
+            self._file = netCDF4.Dataset(str(self.path), mode, format="NETCDF4")
         except (OSError, RuntimeError) as error:
             raise GpupatchError(f"cannot open `{self.path}` for writing ({error}).") from error
+        if continued:
+            self._count = len(self._file["time"])
+            return
         self._file.setncatts({"boundary": " ".join(boundary), "members": members})
 
     def append(self, time: float, state: ParticleState) -> None:
@@ -107,18 +113,17 @@ class SnapshotWriter:
         Raises:
             GpupatchError: when they cannot be written.
         """
-        there = state.present
-        values: dict[str, Any] = {
-            "positions": np.where(there[:, None], state.positions, np.nan),
-            "velocities": np.where(there[:, None], state.velocities, np.nan),
-            "types": np.where(there, state.types, -1),
-            "weights": np.where(there, state.weights, 0.0),
-            "counts": state.counts,
-            "box": state.box,
-        }
+        self.write(time, stored_values(state))
+
+    def write(self, time: float, values: Mapping[str, NDArray[Any]]) -> None:
+        """Write what `stored_values` told about the particles at one time.
+
+        Raises:
+            GpupatchError: when it cannot be written.
+        """
         try:
             if not self._count:
-                self._define(state)
+                self._define(*values["positions"].shape[:2])
             self._file["time"][self._count] = time
             for name, value in values.items():
                 self._file[name][(self._count, *(slice(0, n) for n in value.shape))] = value
@@ -127,8 +132,8 @@ class SnapshotWriter:
             raise GpupatchError(f"cannot write to `{self.path}` ({error}).") from error
         self._count += 1
 
-    def _define(self, state: ParticleState) -> None:
-        sizes = {"snapshot": None, "particle": None, "patch": state.n_patch, "axis": state.ndim}
+    def _define(self, n_patch: int, ndim: int) -> None:
+        sizes = {"snapshot": None, "particle": None, "patch": n_patch, "axis": ndim}
         for name, size in sizes.items():
             self._file.createDimension(name, size)
         self._file.createVariable("time", "f8", ("snapshot",))
@@ -149,6 +154,85 @@ class SnapshotWriter:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def stored_values(state: ParticleState) -> dict[str, NDArray[Any]]:
+    """What of a state is kept, in the form in which it is in the file.
+
+    Args:
+        state: the particles.
+
+    Returns:
+        Arrays by the names of the variables, undefined where no particle is.
+    """
+    there = state.present
+    values: dict[str, NDArray[Any]] = {
+        "positions": np.where(there[:, None], state.positions, np.nan),
+        "velocities": np.where(there[:, None], state.velocities, np.nan),
+        "types": np.where(there, state.types, -1),
+        "weights": np.where(there, state.weights, 0.0),
+        "counts": state.counts,
+        "box": state.box,
+    }
+    return _trimmed(values)
+
+
+def _trimmed(values: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays with room for the particles of the fullest patch only."""
+    room = max(1, int(values["counts"].max(initial=0)))
+    return {
+        name: value[..., :room] if _DIMS[name][-1] == "particle" else value
+        for name, value in values.items()
+    }
+
+
+def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What closes the axes, how many members there are and where the patches are.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The arguments of a `SnapshotWriter` that would write such a file, by name.
+
+    Raises:
+        InputError: when the file cannot be read.
+    """
+    import netCDF4
+
+    try:
+        with netCDF4.Dataset(str(path)) as file:
+            file.set_auto_mask(False)
+            centres = np.asarray(file["centres"][:]) if "centres" in file.variables else None
+            boundary = str(file.getncattr("boundary")).split()
+            return {
+                "boundary": boundary, "members": int(file.getncattr("members")), "centres": centres
+            }  # fmt: skip
+    except (OSError, RuntimeError, IndexError, AttributeError) as error:
+        raise InputError(f"cannot read particles from `{path}` ({error}).") from error
+
+
+def read_values(path: str | os.PathLike[str]) -> Iterator[tuple[float, dict[str, NDArray[Any]]]]:
+    """Read what `SnapshotWriter` wrote as it stands, one time after the other.
+
+    Args:
+        path: the file.
+
+    Yields:
+        Time, and arrays as of `stored_values`.
+
+    Raises:
+        InputError: when the file cannot be read.
+    """
+    import netCDF4
+
+    try:
+        with netCDF4.Dataset(str(path)) as file:
+            file.set_auto_mask(False)
+            for s, time in enumerate(np.asarray(file["time"][:])):
+                yield float(time), _trimmed({name: np.asarray(file[name][s]) for name in _DIMS})
+    except (OSError, RuntimeError, IndexError) as error:
+        raise InputError(f"cannot read particles from `{path}` ({error}).") from error
 
 
 def read_snapshots(path: str | os.PathLike[str]) -> Iterator[Snapshot]:

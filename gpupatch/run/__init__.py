@@ -2,5 +2,6 @@
 
 from gpupatch.run.build import Parts, build
 from gpupatch.run.execute import RunResult, run_case
+from gpupatch.run.resume import resume
 
-__all__ = ["Parts", "RunResult", "build", "run_case"]
+__all__ = ["Parts", "RunResult", "build", "resume", "run_case"]

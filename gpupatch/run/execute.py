@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Self
-
-import numpy as np
+from typing import Any
 
 from gpupatch._version import __version__
-from gpupatch.arrays import Macro, Micro
+from gpupatch.arrays import Plain
 from gpupatch.backends.select import get_backend
+from gpupatch.checkpoints import Checkpoint
 from gpupatch.compare import full_domain_reference
-from gpupatch.errors import CaseError, NonFiniteError, suggestion
+from gpupatch.errors import NonFiniteError
 from gpupatch.files.case import Case
-from gpupatch.files.output import SOLUTION, SolutionWriter
+from gpupatch.files.journal import JOURNAL, Journal
+from gpupatch.files.output import SOLUTION
 from gpupatch.files.progress import Progress
+from gpupatch.files.replay import REPLAYS
 from gpupatch.files.report import REPORT, prepare_directory, write_report
 from gpupatch.files.snapshots import SNAPSHOTS
+from gpupatch.files.sole import sole_use
+from gpupatch.files.toml import dump_toml
 from gpupatch.run.build import Parts, build
+from gpupatch.run.inputs import fingerprints
 from gpupatch.run.particles import PICTURE, ParticleRecord
+from gpupatch.run.put_down import (
+    CHECKPOINTS,
+    PASSING,
+    CaseCheckpoints,
+    TakenUp,
+    take_up_files,
+)
+from gpupatch.run.record import Record
+from gpupatch.run.replay import FailureRecord
 from gpupatch.schedule import FINISHED, INTERRUPTED, NON_FINITE, TERMINATED
-from gpupatch.scheme import Scheme
 from gpupatch.simulation import simulate
-from gpupatch.solution import Solution, result_layout
+from gpupatch.solution import Solution
 
 PLOT = "plot.png"
+RUNNING = "running"
+"""Status of a run that has not ended, or was killed."""
 EXIT_CODES = {FINISHED: 0, NON_FINITE: NonFiniteError.exit_code, INTERRUPTED: 130, TERMINATED: 143}
 
 
@@ -40,7 +55,7 @@ class RunResult:
 
     Attributes:
         directory: where the results are, or None for a dry run.
-        solution: the solution, or None for a dry run.
+        solution: the solution, or None for a dry run and where there was nothing left to do.
         exit_code: 0, 3 (non-finite state), 130 (interrupted) or 143 (terminated).
     """
 
@@ -79,127 +94,133 @@ def run_case(
     Raises:
         GpupatchError: if the case cannot be run, or its results cannot be written.
     """
-    say = (lambda text: None) if quiet else (lambda text: print(text, flush=True))
     chosen, reason = get_backend(backend or case.run.backend)
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: print(
-            f"gpupatch: warning: {message}", file=sys.stderr
-        )
+    with told_warnings(), ExitStack() as held:
         parts = build(case, chosen, trust)
-        say(describe(case, parts, chosen.name, reason))
+        if not quiet:
+            print(describe(case, parts, chosen.name, reason), flush=True)
         if dry_run:
             return RunResult(None, None, 0)
-        directory = prepare_directory(out, overwrite)
-        files = [SOLUTION, REPORT, PLOT]
-        if case.output.particles is not False:
-            files += [SNAPSHOTS, PICTURE]
-        facts = {"title": case.title, "case": case.name}
-        if reads_order(case):
-            facts["order"] = str(case.scheme.order)
         about = about_run(case, chosen.name, reason, trust)
-        write_report(directory / REPORT, {**about, "status": "running", "files": files})
-        solution = _simulate(case, parts, directory, facts, quiet)
-    report = {**about, **solution.report, "files": files}
-    write_report(directory / REPORT, report)
+        if Path(out).is_dir():
+            held.enter_context(sole_use(Path(out)))
+            directory = prepare_directory(out, overwrite)
+        else:
+            directory = prepare_directory(out, overwrite)
+            held.enter_context(sole_use(directory))
+        return carry_out(case, parts, about, directory, quiet)
+
+
+def carry_out(
+    case: Case,
+    parts: Parts,
+    about: dict[str, Any],
+    directory: Path,
+    quiet: bool,
+    taken_up: TakenUp | None = None,
+) -> RunResult:
+    """Simulate, and leave the results in a directory that is ours alone.
+
+    Args:
+        case: the case.
+        parts: what was made of it.
+        about: what the report tells about the run beforehand.
+        directory: where the results go.
+        quiet: say nothing.
+        taken_up: the checkpoint of the run in this directory that goes on.
+
+    Returns:
+        Directory, solution and exit code.
+
+    Raises:
+        GpupatchError: if results cannot be written, or those of before cannot be read.
+    """
+    files = [SOLUTION, REPORT, PLOT, *CHECKPOINTS, *PASSING, *REPLAYS]
+    if case.output.particles is not False:
+        files += [SNAPSHOTS, PICTURE]
+    about = {**about, "files": files}
+    write_report(directory / REPORT, {**about, "status": RUNNING})
+    solution = _simulate(case, parts, directory, about, quiet, taken_up)
+    write_report(directory / REPORT, {**about, **solution.report})
     _draw(directory)
-    say(outcome(solution, directory))
+    if not quiet:
+        print(outcome(solution, directory), flush=True)
     if solution.failure is not None:
         print(f"gpupatch: error: {solution.failure}", file=sys.stderr)
     return RunResult(directory, solution, EXIT_CODES[solution.status])
 
 
-def _simulate(case: Case, parts: Parts, directory: Path, facts: dict[str, Any], quiet: bool):
-    time, keep = case.time, case.output.patches
+def _simulate(
+    case: Case,
+    parts: Parts,
+    directory: Path,
+    about: dict[str, Any],
+    quiet: bool,
+    taken_up: TakenUp | None,
+) -> Solution:
+    time, scheme = case.time, parts.scheme
     exact = parts.exact
     if case.compare is not None and case.compare.full_domain:
-        exact = full_domain_reference(parts.scheme, parts.initial, time.start)
-    facts = {**facts, "domain": [end for pair in case.grid.domain for end in pair]}
-    record = Record(case, parts.scheme, facts, directory / SOLUTION)
-    particles = ParticleRecord(case, parts.scheme, directory)
-    with record, particles, Progress(time.start, time.end, quiet=quiet) as progress:
+        exact = full_domain_reference(scheme, parts.initial, time.start)
+    facts = _facts(case)
+    record = Record(case, scheme, facts, directory)
+    particles = ParticleRecord(case, scheme, directory)
+    failures = FailureRecord(directory, scheme, about_checkpoint(case, about))
+    checkpoints = CaseCheckpoints(directory, case, about_checkpoint(case, about), record, particles)
+    begun: Checkpoint | None = None
+    with ExitStack() as files:
+        files.enter_context(record)
+        files.enter_context(particles)
+        if taken_up is not None:
+            begun = take_up_files(directory, taken_up, record, particles)
+            if exact is not None:
+                # a reference that runs beside the patches must pass the same times again
+                for t in begun.saved.times:
+                    exact(t)
+        elif checkpoints.periodic:
+            record.journal = particles.journal = Journal(directory / JOURNAL)
+        if record.journal is not None:
+            files.enter_context(record.journal)
+        start = time.start if begun is None else begun.time
+        progress = files.enter_context(Progress(start, time.end, quiet=quiet))
         solution = simulate(
-            parts.scheme,
+            scheme,
             parts.initial,
             time.end,
             start=time.start,
             save=time.save if isinstance(time.save, int) else list(time.save),
             projection=parts.projection,
             exact=exact,
-            keep_micro=keep,
+            keep_micro=case.output.patches,
             record=record,
             show=particles if case.output.particles is not False else None,
             progress=progress.update,
             attrs=facts,
+            checkpoint=checkpoints,
+            resume=begun,
+            failed=failures.stopped,
         )
+    checkpoints.finish(solution.status == FINISHED)
     particles.draw(solution)
     return solution
 
 
-class Record:
-    """Writes what `[output]` asks for: some fields, and micro fields at every so-many-th time.
+def _facts(case: Case) -> dict[str, Any]:
+    """Attributes of the result that the case knows."""
+    facts: dict[str, Any] = {"title": case.title, "case": case.name}
+    if reads_order(case):
+        facts["order"] = str(case.scheme.order)
+    return {**facts, "domain": [end for pair in case.grid.domain for end in pair]}
 
-    The file is made when the first time comes, which shows what there is to keep.
 
-    Args:
-        case: the case.
-        scheme: what is run.
-        facts: attributes of the result.
-        path: the file.
-
-    Raises:
-        CaseError: if a field is asked for that the scheme does not have.
-    """
-
-    def __init__(self, case: Case, scheme: Scheme, facts: dict[str, Any], path: Path):
-        names = scheme.names if case.output.fields is None else case.output.fields
-        stray = sorted(set(names) - set(scheme.names))
-        if stray:
-            raise CaseError(
-                f"`output.fields`: there is no field `{stray[0]}`. "
-                f"{suggestion(stray[0], scheme.names)}"
-            )
-        self.every, self._saved = case.output.every, 0
-        self._names, self._picked = tuple(names), [scheme.names.index(name) for name in names]
-        self._scheme, self._facts, self._path = scheme, facts, path
-        self._writer: SolutionWriter | None = None
-
-    def __call__(
-        self,
-        t: float,
-        coarse: Macro,
-        micro: Micro | None,
-        exact: Macro | None,
-        error: Macro | None,
-    ) -> None:
-        """Write one saved time; micro fields that are not kept are undefined (NaN)."""
-        if self._writer is None:
-            layout = result_layout(
-                self._scheme,
-                self._facts,
-                with_micro=micro is not None,
-                with_exact=exact is not None,
-                with_uncertainty=error is not None,
-            )
-            layout = dataclasses.replace(layout, fields=self._names)
-            self._writer = SolutionWriter(self._path, layout)
-        if micro is not None and self._saved % self.every:
-            micro = np.full_like(micro, np.nan)
-        self._saved += 1
-        picked = self._picked
-        self._writer.append(
-            t,
-            coarse[:, picked],
-            None if micro is None else micro[:, picked],
-            None if exact is None else exact[:, picked],
-            None if error is None else error[:, picked],
+@contextmanager
+def told_warnings() -> Iterator[None]:
+    """Tell warnings in one line each."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(
+            f"gpupatch: warning: {message}", file=sys.stderr
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        yield
 
 
 def _draw(directory: Path) -> None:
@@ -222,6 +243,9 @@ def about_run(case: Case, backend: str, reason: str, trust: bool) -> dict[str, A
         "machine": {"system": platform.platform(), "processor": platform.machine()},
         "backend": backend,
         "backend_reason": reason,
+        "case_name": case.name,
+        "case_directory": str(case.directory.resolve()),
+        "inputs": fingerprints(case, trust),
     }
     digests = {
         path: case.rule_file(reference, trust=trust).sha256 for path, reference in case.code.items()
@@ -229,6 +253,12 @@ def about_run(case: Case, backend: str, reason: str, trust: bool) -> dict[str, A
     if digests:
         about["code_sha256"] = digests
     return about
+
+
+def about_checkpoint(case: Case, about: dict[str, Any]) -> dict[str, Plain]:
+    """What a checkpoint tells besides the run: the case as text, what it read, where it ran."""
+    kept = ("case_name", "case_directory", "inputs", "backend", "versions")
+    return {"case": dump_toml(case.resolved()), **{name: about[name] for name in kept}}
 
 
 def reads_order(case: Case) -> bool:
@@ -253,13 +283,16 @@ def describe(case: Case, parts: Parts, backend: str, reason: str) -> str:
 def outcome(solution: Solution, directory: Path) -> str:
     """What has come out, in a few lines."""
     report = solution.report
-    names = [SOLUTION, REPORT, PLOT, SNAPSHOTS, PICTURE]
+    names = [SOLUTION, REPORT, PLOT, SNAPSHOTS, PICTURE, *REPLAYS]
     files = f"results in {directory}: {', '.join(n for n in names if (directory / n).exists())}"
     if solution.status == NON_FINITE:
         return f"stopped at t = {solution.times[-1]:g}, the last good state\n{files}"
     lines = [*_accuracy(solution), _work(report)]
     if solution.status != FINISHED:
-        lines.append(f"{solution.status} at t = {solution.times[-1]:g}; results up to there")
+        lines.append(
+            f"{solution.status} at t = {solution.times[-1]:g}; results up to there; "
+            f"`gpupatch resume {directory}` goes on"
+        )
     return "\n".join([*lines, files])
 
 

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gpupatch.arrays import Plain
 from gpupatch.errors import CaseError
 from gpupatch.files.case import Case
-from gpupatch.files.snapshots import SNAPSHOTS, SnapshotWriter
+from gpupatch.files.checkpoint import temporary_of
+from gpupatch.files.journal import Journal
+from gpupatch.files.snapshots import (
+    SNAPSHOTS,
+    SnapshotWriter,
+    read_header,
+    read_values,
+    stored_values,
+)
 from gpupatch.scheme.interface import Scheme, Shown
 from gpupatch.solution import Solution
 
 PICTURE = "particles.png"
+KIND = "particles"
+"""What marks the records of `particles.nc` in a journal."""
 
 
 class ParticleRecord:
@@ -24,13 +36,19 @@ class ParticleRecord:
         case: the case, whose `[output]` says which patches are kept, and how often.
         scheme: what is run.
         directory: where the files go.
+
+    Attributes:
+        journal: where every record goes first, if the run is to survive being killed.
+        shown: times at which there were particles.
+        count: times that were written.
     """
 
     def __init__(self, case: Case, scheme: Scheme, directory: Path):
         self._case, self._directory = case, directory
         self._scheme: Any = scheme
         self._writer: SnapshotWriter | None = None
-        self._saved = 0
+        self.journal: Journal | None = None
+        self.shown = self.count = 0
         self._last: Shown | None = None
 
     def __call__(self, t: float, shown: Shown) -> None:
@@ -39,15 +57,56 @@ class ParticleRecord:
         Raises:
             CaseError: if the case asks for patches that there are not.
         """
-        kept = self._saved % self._case.output.every == 0
-        self._saved, self._last = self._saved + 1, shown
+        kept = self.shown % self._case.output.every == 0
+        self.shown, self._last = self.shown + 1, shown
         if not kept:
             return
         picked = self._picked(shown)
+        values, centres = stored_values(shown.state.picked(picked)), shown.centres[picked]
+        header = {"boundary": list(shown.boundary), "members": self._scheme.n_members}
+        if self.journal is not None:
+            record = {"kind": KIND, "time": t, "values": values, "centres": centres, **header}
+            self.journal.append(record)
         if self._writer is None:
-            path, members = self._directory / SNAPSHOTS, self._scheme.n_members
-            self._writer = SnapshotWriter(path, shown.boundary, members, shown.centres[picked])
-        self._writer.append(t, shown.state.picked(picked))
+            self._writer = SnapshotWriter(self._path, **header, centres=centres)
+        self._writer.write(t, values)
+        self.count += 1
+
+    @property
+    def _path(self) -> Path:
+        return self._directory / SNAPSHOTS
+
+    def rebuild(self, records: Iterable[Mapping[str, Plain]], shown: int) -> None:
+        """Make the file anew from records of a journal, and go on from there.
+
+        Args:
+            records: as they are in a journal.
+            shown: times at which there had been particles.
+        """
+        temporary = temporary_of(self._path)
+        temporary.unlink(missing_ok=True)
+        writer, header, self.shown = None, {}, shown
+        for record in records:
+            if writer is None:
+                header = {name: record[name] for name in ("boundary", "members", "centres")}
+                writer = SnapshotWriter(temporary, **header)
+            writer.write(record["time"], record["values"])
+            self.count += 1
+        if writer is None:
+            return
+        writer.close()
+        temporary.replace(self._path)
+        self._writer = SnapshotWriter(self._path, **header, continued=True)
+
+    def written(self) -> Iterator[dict[str, Plain]]:
+        """The records in the file that an earlier process closed, as they are in a journal.
+
+        Raises:
+            InputError: if it cannot be read.
+        """
+        header = read_header(self._path)
+        for time, values in read_values(self._path):
+            yield {"kind": KIND, "time": time, "values": values, **header}
 
     def _picked(self, shown: Shown) -> NDArray[np.int64]:
         """Numbers of the patches that are kept, those of a member after one another."""
