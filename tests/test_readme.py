@@ -15,7 +15,7 @@ from gpupatch.files.case import load_case
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
-NOT_RUN_HERE = ("pip install", "pytest")
+NOT_RUN_HERE = ("pip install", "pytest", "gpupatch doctor")
 
 
 def blocks(language: str) -> list[str]:

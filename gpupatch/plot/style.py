@@ -59,11 +59,17 @@ R = TypeVar("R")
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Make a drawing function use the common style, without leaving a trace of it behind."""
+    """Make a drawing function use the common style, without leaving a trace of it behind.
+
+    Settings of elsewhere do not count, such as a `matplotlibrc` in the current directory, which
+    could name programs to run.
+    """
 
     @functools.wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
-        with mpl.rc_context(_RC):
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(_RC)
             return draw(*args, **kwargs)
 
     return drawn

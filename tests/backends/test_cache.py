@@ -110,3 +110,84 @@ def test_a_second_process_compiles_nothing(folder):
         for _ in range(2)
     ]  # fmt: skip
     assert hits == ["0", "1"]
+
+
+def test_compiled_code_that_somebody_else_left_is_refused(folder):
+    text = "ANSWER = 43\n"
+    compiled = cache_folder() / "__pycache__"
+    planted = compiled / f"_gpupatch_{hashlib.sha256(text.encode()).hexdigest()}.f-1.py311.nbi"
+    planted.symlink_to("/dev/null")
+    with pytest.raises(BackendError, match="could have been written by others"):
+        load_source(text)
+    planted.unlink()
+    planted.touch()
+    planted.chmod(0o666)
+    folder.chmod(0o755)
+    compiled.chmod(0o755)
+    with pytest.raises(BackendError, match="could have been written by others"):
+        load_source(text)
+    planted.unlink()
+    compiled.rmdir()
+    compiled.symlink_to(folder.parent)
+    with pytest.raises(BackendError, match="could be written by others"):
+        load_source(text)
+
+
+def test_a_folder_that_others_can_exchange_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    monkeypatch.setenv("GPUPATCH_CACHE", str(tmp_path / "open" / "kernels"))
+    with pytest.raises(BackendError, match="could be exchanged by others"):
+        cache_folder()
+    (tmp_path / "open").chmod(0o1777)
+    assert cache_folder() == tmp_path / "open" / "kernels"
+
+
+def test_the_folder_may_be_named_from_home_and_there_need_be_no_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GPUPATCH_CACHE", "~/kernels")
+    assert cache_folder() == tmp_path / "kernels"
+    monkeypatch.setenv("GPUPATCH_CACHE", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
+    assert cache_folder() == tmp_path / ".cache" / "gpupatch"
+
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(BackendError, match="Set GPUPATCH_CACHE"):
+        cache_folder()
+
+
+@pytest.mark.parametrize("name", ["/dev/null", "/dev/zero", "/proc/self", "/proc/nothing/here"])
+def test_places_that_are_no_folders_of_ones_own_are_refused(monkeypatch, name):
+    monkeypatch.setenv("GPUPATCH_CACHE", name)
+    with pytest.raises(BackendError, match="GPUPATCH_CACHE"):
+        load_source("ANSWER = 44\n")
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_no_part(folder, monkeypatch):
+    def full(descriptor, mode):
+        os.close(descriptor)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fdopen", full)
+    with pytest.raises(BackendError, match="No space left on device"):
+        load_source("ANSWER = 45\n")
+    assert [file.name for file in folder.iterdir()] == ["__pycache__"]
+
+
+def test_numba_is_not_sent_elsewhere_by_a_file_in_the_current_directory(folder, tmp_path):
+    """Its compiled code is read by running it, and must be nobody else's."""
+    (tmp_path / "evil").mkdir()
+    (tmp_path / ".numba_config.yaml").write_text(f"cache_dir: {tmp_path / 'evil'}\n")
+    script = (
+        "from gpupatch.backends._cache import load_source\n"
+        "text = 'import numba\\n@numba.njit(cache=True)\\ndef twice(x):\\n    return 2 * x\\n'\n"
+        "assert load_source(text).twice(3) == 6\n"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "evil")}
+    for given in (environment, os.environ):
+        subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=given, check=True)
+    assert list((tmp_path / "evil").iterdir()) == []
+    assert any(file.suffix == ".nbi" for file in (folder / "__pycache__").iterdir())
