@@ -8,9 +8,11 @@ annotation                             what is accepted
 =====================================  ==================================================
 ``float``                              a finite real number, NumPy's too; no truth value
 ``int``                                a whole number, NumPy's too; no truth value
-``Sequence[X]``, ``tuple[X, ...]``     a list, tuple or array of X, no text
+``Sequence[X]``                        a list, tuple or array of X, no text
+``tuple[X, ...]``                      a list or tuple of X
 ``Mapping[str, X]``                    a mapping of X by name
-``NDArray``, ``ArrayLike``             what NumPy makes an array of numbers of
+``NDArray``                            an array of numbers
+``ArrayLike``                          what NumPy makes an array of numbers of
 a protocol                             what has its members
 all else                               as `isinstance` says
 =====================================  ==================================================
@@ -144,7 +146,9 @@ def _kind(hint: Any) -> _Kind:
     if origin is Literal:
         return _Kind(lambda value: value in parts, f"one of {', '.join(map(repr, parts))}")
     if origin is np.ndarray:
-        return _ARRAY
+        return _Kind(
+            lambda value: isinstance(value, np.ndarray) and _is_array(value), "an array of numbers"
+        )
     if origin in (tuple, list, Sequence):
         return _listed(origin, parts)
     if isinstance(origin, type) and issubclass(origin, Mapping):
@@ -178,15 +182,16 @@ def _listed(origin: Any, parts: tuple[Any, ...]) -> _Kind:
 
         def fits(value: Any) -> bool:
             return (
-                _is_list(value)
+                isinstance(value, list | tuple)
                 and len(value) == len(kinds)
                 and all(kind.holds(one) for kind, one in zip(kinds, value, strict=True))
             )
 
         return _Kind(fits, f"({', '.join(kind.told for kind in kinds)})")
     entry = _kind(parts[0]) if parts else _kind(Any)
+    accepts = _is_list if origin is Sequence else lambda value: isinstance(value, list | tuple)
     return _Kind(
-        lambda value: _is_list(value) and all(entry.holds(one) for one in value),
+        lambda value: accepts(value) and all(entry.holds(one) for one in value),
         f"a list, each entry {entry.told}",
     )
 
@@ -237,7 +242,7 @@ def _is_array(value: Any) -> bool:
         return False
 
 
-_ARRAY = _Kind(_is_array, "an array of numbers")
+_ARRAY = _Kind(_is_array, "an array of numbers, or lists that make one")
 _PLAIN: Mapping[Any, _Kind] = {
     float: _Kind(_is_number, "a finite number"),
     int: _Kind(_is_whole, "a whole number"),

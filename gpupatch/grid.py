@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from gpupatch.contract import checked
 from gpupatch.errors import GridError
+from gpupatch.memory import numbers, require
 
 Value = float | Callable[..., NDArray[np.float64]]
 
@@ -123,6 +125,15 @@ class PatchGrid:
             )
         for axis in range(self.ndim):
             self._check_axis(axis)
+        require(
+            numbers(self.patches, self.n_sites),
+            f"{' x '.join(map(str, self.patches))} patches of "
+            f"{' x '.join(map(str, self.n_sites))} sites",
+            "Use fewer patches or sites.",
+        )
+        for axis in range(self.ndim):
+            if not self.allow_overlap and not self.cells:
+                self._check_overlap(axis)
 
     @property
     def ndim(self) -> int:
@@ -282,7 +293,7 @@ class PatchGrid:
 
     def _of(self, value, axis: int) -> Any:
         """The entry of a per-axis argument, which may have been given once for all."""
-        if value is None or isinstance(value, (str, int, float)):
+        if value is None or isinstance(value, str | Real):
             return value
         if len(value) != self.ndim:
             raise GridError(
@@ -316,6 +327,8 @@ class PatchGrid:
             raise GridError(f"{where}: give `dx`; `ratio` is for periodic axes only.")
         if self.periodic(axis) and isinstance(how, str) and how != "equispaced":
             raise GridError(f"{where}: Chebyshev positions need a non-periodic boundary.")
+        if self.edges < 1:
+            raise GridError(f"`edges` is {self.edges}; at least 1 layer is needed.")
         if sites is None and (core is None or self._of(self.buffer, axis) is None or dx is None):
             raise GridError(f"{where}: give `sites`, or all of `core`, `buffer` and `dx`.")
         if self.n_sites[axis] < 2 * self.edges + 1:
@@ -323,10 +336,8 @@ class PatchGrid:
                 f"{where}: {self.n_sites[axis]} sites leave no interior between "
                 f"2 x {self.edges} edge layers. Use at least {2 * self.edges + 1}."
             )
-        if not self.spacing[axis] > 0:
+        if not 0 < self.spacing[axis] < np.inf:
             raise GridError(f"{where}: `dx` or `ratio` must be positive.")
-        if not self.allow_overlap and not self.cells:
-            self._check_overlap(axis)
 
     def _check_overlap(self, axis: int) -> None:
         X = self.centres[axis]

@@ -21,7 +21,10 @@ TOLERANCE = 1e-12
 
 @checked(SchemeError)
 def effective(
-    rule: Rule, coefficients: Mapping[str, CoefficientLike], grid: PatchGrid, parameters=None
+    rule: Rule,
+    coefficients: Mapping[str, CoefficientLike],
+    grid: PatchGrid,
+    parameters: Mapping[str, float] | None = None,
 ) -> NDArray[np.float64]:
     """Measure the effective conductivity tensor of a periodic medium.
 

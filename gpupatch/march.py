@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from gpupatch.arrays import Handle, Plain
 from gpupatch.errors import InputError
 from gpupatch.projection import History, Projection
 from gpupatch.scheme import Scheme, SteppingScheme
+from gpupatch.steps import count_steps
 
 _LOOK_SECONDS = 0.25
 """Wall time after which it is looked whether the states of a device are finite."""
@@ -211,7 +210,7 @@ class March:
         if not scheme.keeps_dt:
             self._dt = scheme.stable_dt(state, t)
         span, every = target - t, scheme.every
-        n_steps = max(1, int(np.ceil(span / min(self._dt, span) * (1 - 1e-12))))
+        n_steps = count_steps(span, min(self._dt, span))
         n_steps = every * -(-n_steps // every)
         block = every * _FIXED_BLOCK if scheme.fixes_blocks else every
         return Interval(t, target, span / n_steps, n_steps, 0, block, n_steps)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gpupatch.errors import InputError
+from gpupatch.memory import numbers, require
 
 FINISHED, INTERRUPTED, TERMINATED, NON_FINITE = "finished", "interrupted", "terminated", "nonfinite"
 
@@ -32,10 +33,11 @@ class Schedule:
     def __post_init__(self):
         if not self.end > self.start:
             raise InputError(f"the run ends at {self.end}, not after its start {self.start}.")
-        if isinstance(self.save, int):
+        if isinstance(self.save, int | np.integer):
             if self.save < 2:
                 raise InputError(f"`save` is {self.save}; at least the two ends are saved.")
-            self.times = np.linspace(self.start, self.end, self.save).tolist()
+            require(numbers(self.save), f"{self.save} saved times", "Save fewer of them.")
+            self.times = np.linspace(float(self.start), float(self.end), int(self.save)).tolist()
             return
         inner = [float(t) for t in self.save if self.start < t < self.end]
         if len(inner) < len([t for t in self.save if t not in (self.start, self.end)]):

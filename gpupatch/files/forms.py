@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator
 
 from gpupatch.files.values import (
+    LARGEST_SEED,
     Count,
     NotNegative,
     Number,
@@ -18,7 +19,7 @@ from gpupatch.files.values import (
 )
 
 Place = Literal["sites", "faces"]
-Seed = Annotated[int, Field(ge=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED, strict=True)]
 Axis = Annotated[int, Field(ge=0, le=2, strict=True)]
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from gpupatch.contract import shown
 from gpupatch.errors import CaseError, suggestion
 
 _QUOTED = re.compile(r"'([^']*)'")
-_LONGEST = 60
 _WORDS = {
     "Input should be": "it must be",
     "(Tuple|Dictionary|Value) should have": "it must have",
@@ -96,9 +96,7 @@ def _message(error: Any) -> str:
         return error["msg"]
     if error["type"] == "missing":
         return "this key is needed, but missing."
-    found = repr(error["input"])
-    if len(found) > _LONGEST:
-        found = found[: _LONGEST - 3] + "..."
+    found = shown(error["input"])
     rule = error["msg"].removeprefix("Value error, ")
     for theirs, ours in _WORDS.items():
         rule = re.sub(theirs, ours, rule)

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.errors import SchemeError, suggestion
+from gpupatch.memory import numbers, require
 from gpupatch.particles.noise import LIFTING, normals, uniforms, words
+from gpupatch.particles.state import PARTICLE
 
 METHODS = ("low_noise", "stochastic", "weighted")
 NUMBERS = ("rounded", "poisson")
@@ -116,15 +118,21 @@ def lift_particles(
 
     Raises:
         SchemeError: if rods would overlap.
+        InputError: if the particles do not fit into memory.
     """
     width = box[axis]
     across = float(np.prod(box)) / width
     mean = profile_mean(profile, width)
     label = stream | LIFTING
     chance = [word[:, 0] for word in words(seed, label, _PATCHES, len(profile), 1)]
-    counts = _numbers(
-        mean * width * across / lifting.weight, lifting.number or NUMBER_OF[lifting.method], chance
+    expected = mean * width * across / lifting.weight
+    crowd = int(min(expected.max(initial=0.0), 1e18))
+    require(
+        numbers(PARTICLE, len(profile), crowd),
+        f"{len(profile)} patches of about {crowd:.3g} particles",
+        "Use a lower density, narrower patches or a larger `weight`.",
     )
+    counts = _numbers(expected, lifting.number or NUMBER_OF[lifting.method], chance)
     n = int(counts.max(initial=0))
     present = np.arange(n) < counts[:, None]
     weights = np.where(present, lifting.weight, 0.0)

@@ -3,6 +3,8 @@
 import numpy as np
 import sympy as sp
 
+from gpupatch.contract import shown
+from gpupatch.errors import InputError
 from gpupatch.micro.trace import Traced, TracedCondition, symbolic
 
 __all__ = [
@@ -28,13 +30,23 @@ def _is_traced(*values):
     return any(isinstance(value, (Traced, TracedCondition)) for value in values)
 
 
+def _refused(name: str, values) -> InputError:
+    found = ", ".join(shown(value) for value in values)
+    return InputError(
+        f"`gp.{name}({found})` has no meaning. Give numbers or arrays of numbers that fit together."
+    )
+
+
 def _elementary(name, record):
     compute = getattr(np, name)
 
     def function(*values):
-        if _is_traced(*values):
-            return Traced(record(*(symbolic(value) for value in values)))
-        return compute(*values)
+        try:
+            if _is_traced(*values):
+                return Traced(record(*(symbolic(value) for value in values)))
+            return compute(*values)
+        except (TypeError, ValueError) as error:
+            raise _refused(name, values) from error
 
     function.__name__ = name
     function.__qualname__ = name
@@ -68,10 +80,13 @@ def where(condition, if_true, if_false):
     Returns:
         The chosen values.
     """
-    if _is_traced(condition, if_true, if_false):
-        test = condition.expr if isinstance(condition, TracedCondition) else sp.sympify(condition)
-        return Traced(sp.Piecewise((symbolic(if_true), test), (symbolic(if_false), True)))
-    return np.where(condition, if_true, if_false)
+    if not _is_traced(condition, if_true, if_false):
+        try:
+            return np.where(condition, if_true, if_false)
+        except (TypeError, ValueError) as error:
+            raise _refused("where", (condition, if_true, if_false)) from error
+    test = condition.expr if isinstance(condition, TracedCondition) else sp.sympify(condition)
+    return Traced(sp.Piecewise((symbolic(if_true), test), (symbolic(if_false), True)))
 
 
 def equal(left, right):
@@ -86,4 +101,7 @@ def equal(left, right):
     """
     if _is_traced(left, right):
         return TracedCondition(sp.Eq(symbolic(left), symbolic(right)))
-    return np.equal(left, right)
+    try:
+        return np.equal(left, right)
+    except (TypeError, ValueError) as error:
+        raise _refused("equal", (left, right)) from error

@@ -13,12 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from gpupatch.contract import checked
 from gpupatch.errors import RuleError, suggestion
+from gpupatch.memory import numbers, require
 from gpupatch.micro.lower import Lowering
 from gpupatch.micro.trace import Access, scalar_symbol, trace
 from gpupatch.particles.potential import (
     CUTOFF,
     Potential,
     RadialForm,
+    argument_names,
     radial_form,
 )
 
@@ -173,6 +175,17 @@ def _are_numbers(value: ArrayLike) -> bool:
         return False
 
 
+def _numbered(name: str, given: NDArray, together: int) -> NDArray[np.int64]:
+    """Numbers of the particles that something acts on, [number, together]."""
+    numbers = np.asarray(given)
+    if numbers.dtype.kind not in "iu" or numbers.shape[1:] != (together,):
+        raise RuleError(
+            f"`{name}` has shape {numbers.shape} and type {numbers.dtype}; give whole numbers, "
+            f"{together} in every row."
+        )
+    return numbers.astype(np.int64)
+
+
 @checked(RuleError)
 @dataclass(frozen=True, eq=False)
 class Bonds:
@@ -193,7 +206,7 @@ class Bonds:
 
     def __post_init__(self):
         _check_parameters(self.potential, self.parameters)
-        pairs = np.asarray(self.pairs, dtype=np.int64).reshape(-1, 2)
+        pairs = _numbered("pairs", self.pairs, 2)
         if np.any(pairs[:, 0] == pairs[:, 1]) or np.any(pairs < 0):
             raise RuleError("a bond joins two different particles, numbered from 0.")
         object.__setattr__(self, "pairs", pairs)
@@ -221,6 +234,9 @@ def chain(n: int, closed: bool = False) -> NDArray[np.int64]:
     Returns:
         [bond, 2].
     """
+    if n < 1:
+        raise RuleError(f"a chain of {n} particles: give at least 1.")
+    require(numbers(n, 2), f"a chain of {n} particles", "Use a shorter one.")
     first = np.arange(n if closed else n - 1)
     return np.stack([first, (first + 1) % n], axis=1)
 
@@ -228,7 +244,10 @@ def chain(n: int, closed: bool = False) -> NDArray[np.int64]:
 @checked(RuleError)
 def chain_angles(n: int) -> NDArray[np.int64]:
     """Triples of successive particles of a chain: (0, 1, 2), (1, 2, 3), ..., [angle, 3]."""
-    first = np.arange(n - 2)
+    if n < 1:
+        raise RuleError(f"a chain of {n} particles: give at least 1.")
+    require(numbers(n, 3), f"a chain of {n} particles", "Use a shorter one.")
+    first = np.arange(max(n - 2, 0))
     return np.stack([first, first + 1, first + 2], axis=1)
 
 
@@ -253,7 +272,7 @@ class Angles:
     triples: NDArray[np.int64]
 
     def __post_init__(self):
-        names = list(inspect.signature(self.energy).parameters)
+        names = argument_names(self.energy)
         if not names or names[0] != "c":
             raise RuleError(
                 f"the bending energy `{self.energy.__name__}` has the arguments {names}: the first "
@@ -264,7 +283,7 @@ class Angles:
                 f"the bending energy `{self.energy.__name__}` takes {names[1:]}, but values are "
                 f"given for {sorted(self.parameters)}."
             )
-        triples = np.asarray(self.triples, dtype=np.int64).reshape(-1, 3)
+        triples = _numbered("triples", self.triples, 3)
         i, j, k = triples.T
         if np.any((i == j) | (j == k) | (k == i)) or np.any(triples < 0):
             raise RuleError("an angle lies between three different particles, numbered from 0.")
@@ -304,7 +323,7 @@ class Field:
     parameters: Mapping[str, ArrayLike] = field(default_factory=dict)
 
     def __post_init__(self):
-        names = [n for n in inspect.signature(self.energy).parameters if n not in AXES]
+        names = [name for name in argument_names(self.energy) if name not in AXES]
         if set(names) != set(self.parameters):
             raise RuleError(
                 f"the field `{self.energy.__name__}` takes {names}, but values are given for "

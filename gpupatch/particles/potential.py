@@ -98,6 +98,21 @@ class Potential:
         return np.broadcast_to(evaluate(expression, {**parameters, "r": r}), np.shape(r))
 
 
+def argument_names(function: Callable) -> list[str]:
+    """Names of the arguments of an energy.
+
+    Raises:
+        RuleError: if it does not tell them, as functions written in C do not.
+    """
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError) as error:
+        raise RuleError(
+            f"the arguments of {function!r} are not known. Write the energy as a function in "
+            "Python."
+        ) from error
+
+
 @checked(RuleError)
 def potential(function: Callable) -> Potential:
     """Declare a potential of a distance.
@@ -117,7 +132,7 @@ def potential(function: Callable) -> Potential:
         RuleError: if the first argument is not `r`, or the function cannot be traced; the line is
             quoted.
     """
-    names = list(inspect.signature(function).parameters)
+    names = argument_names(function)
     if not names or names[0] != "r":
         raise RuleError(
             f"potential `{function.__name__}` has the arguments {names}: the first must be the "

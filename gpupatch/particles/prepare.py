@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from gpupatch.arrays import ParticleKernels
 from gpupatch.errors import InputError, suggestion
+from gpupatch.memory import numbers, require
 from gpupatch.particles.model import ParticleModel
 from gpupatch.particles.noise import LIFTING, normals
 from gpupatch.particles.observe import ParticlePlan
-from gpupatch.particles.state import ParticleState, make_state
+from gpupatch.particles.state import PARTICLE, ParticleState, make_state
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,9 @@ def crystal_boxes(
     """
     lattice = lattice or DENSEST[model.ndim]
     rho, T = np.broadcast_arrays(np.atleast_1d(density), np.atleast_1d(temperature))
+    require(
+        numbers(PARTICLE, len(rho), n), f"{len(rho)} boxes of {n} particles", "Use fewer of them."
+    )
     made = [crystal(n, float(one), lattice) for one in rho]
     if made[0][0].shape[0] != model.ndim:
         raise InputError(

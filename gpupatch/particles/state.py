@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gpupatch.contract import checked
 from gpupatch.errors import InputError
+
+PARTICLE = 12
+"""Numbers that are kept of a particle: position, velocity, force, type, weight and a copy."""
 
 
 @checked(InputError)
@@ -44,6 +47,10 @@ class ParticleState:
     memory: NDArray[np.float64]
 
     def __post_init__(self):
+        if self.positions.ndim != 3:
+            raise InputError(
+                f"positions have shape {self.positions.shape}; give [patch, axis, particle]."
+            )
         n_patch, ndim, n = self.positions.shape
         wanted = {
             "velocities": (n_patch, ndim, n),
@@ -98,15 +105,15 @@ class ParticleState:
 
 @checked(InputError)
 def make_state(
-    positions,
-    box,
+    positions: ArrayLike,
+    box: ArrayLike,
     *,
-    velocities=None,
-    types=None,
-    counts=None,
-    controls: Mapping[str, object] | None = None,
-    names: tuple[str, ...] = (),
-    weights=None,
+    velocities: ArrayLike | None = None,
+    types: ArrayLike | None = None,
+    counts: ArrayLike | None = None,
+    controls: Mapping[str, ArrayLike] | None = None,
+    names: Sequence[str] = (),
+    weights: ArrayLike | None = None,
 ) -> ParticleState:
     """A state from arrays, with what is left out filled in.
 
@@ -146,7 +153,7 @@ def make_state(
         positions=x,
         velocities=v,
         types=_filled("types", 0 if types is None else types, (n_patch, n)).astype(np.int32),
-        counts=np.full(n_patch, n, np.int32) if counts is None else np.array(counts, np.int32),
+        counts=_filled("counts", n if counts is None else counts, (n_patch,)).astype(np.int32),
         box=sides,
         controls=rows,
         weights=_filled("weights", 1.0 if weights is None else weights, (n_patch, n)),
@@ -159,9 +166,11 @@ def make_state(
     return state
 
 
-def _filled(name: str, given, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _filled(name: str, given: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Numbers for every patch from numbers for all."""
     values = np.asarray(given, dtype=np.float64)
+    if name in ("types", "counts") and not np.all(np.abs(values) <= np.iinfo(np.int32).max):
+        raise InputError(f"`{name}` must be whole numbers below 2^31.")
     try:
         return np.array(np.broadcast_to(values, shape))
     except ValueError as error:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from gpupatch.arrays import Handle
-from gpupatch.contract import checked
+from gpupatch.contract import checked, shown
 from gpupatch.errors import SchemeError
 from gpupatch.projection.adaptive import embedded_pair
 from gpupatch.projection.anchored import projective_runge_kutta
@@ -35,6 +35,7 @@ OPTIONS = {
 }
 """Method: the options that it reads."""
 
+_LARGEST_COUNT = 2**31 - 1
 STEP_OPTIONAL = ("none", "adaptive", "implicit", "pfe", "telescopic")
 
 
@@ -106,8 +107,10 @@ class Projection:
                 raise SchemeError(f"`{name}` must be positive and finite; found {value!r}.")
         for name in ("inner", "levels"):
             value = getattr(self, name)
-            if value is not None and (value != int(value) or value < 1):
-                raise SchemeError(f"`{name}` must be a whole number >= 1; found {value!r}.")
+            if value is not None and not 1 <= value <= _LARGEST_COUNT:
+                raise SchemeError(
+                    f"`{name}` must lie between 1 and {_LARGEST_COUNT}; found {shown(value)}."
+                )
         if self.pair is not None:
             _check_name("pair", self.pair, PAIRS)
         if self.solver is not None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from gpupatch.arrays import Handle
-from gpupatch.contract import checked
+from gpupatch.contract import checked, shown
 from gpupatch.errors import InputError, SchemeError
 from gpupatch.projection.history import History, Statistics
 from gpupatch.projection.method import Projection
@@ -50,6 +50,10 @@ class OdeSystem(ArraySystem):
 
     burst_length = 0.0
 
+    def __post_init__(self):
+        if self.euler_step is not None and not 0 < self.euler_step < float("inf"):
+            raise SchemeError(f"`inner_step` is {self.euler_step}; it must be positive.")
+
     @property
     def inner_step(self) -> float:
         """The forward Euler step.
@@ -65,8 +69,19 @@ class OdeSystem(ArraySystem):
         return self.euler_step
 
     def slope(self, t: float, U: np.ndarray) -> np.ndarray:
-        """F(t, U)."""
-        return np.asarray(self.rate(t, U), dtype=float)
+        """F(t, U).
+
+        Raises:
+            InputError: if the function returns something else than numbers of the shape of U.
+        """
+        rate = self.rate(t, U)
+        try:
+            return np.broadcast_to(np.asarray(rate, dtype=float), np.shape(U))
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"the function returned {shown(rate)} at t = {t:.6g}; its slopes must be numbers "
+                f"of the shape {np.shape(U)} of the state."
+            ) from error
 
     def burst(self, t: float, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The state as it is, and its slope."""
@@ -296,12 +311,19 @@ def project(
             "Leave it out."
         )
     system = as_system(F, inner_step)
-    times = np.asarray(t, dtype=float)
+    times = _numbers("t", t)
     gaps = np.diff(times) if times.ndim == 1 else np.zeros(1)
     if len(gaps) == 0 or not (np.all(gaps > 0) or np.all(gaps < 0)):
         raise InputError("`t` must hold two times or more that rise, or fall, throughout.")
     history = History()
-    states = [np.array(u0, dtype=float)]
+    states = [_numbers("u0", u0)]
     for begin, end in zip(times.tolist(), times[1:].tolist(), strict=False):
         states.append(projection.advance(system, begin, states[-1], end, history, on_leap))
     return Trajectory(times, np.stack(states), history.statistics)
+
+
+def _numbers(name: str, given: Any) -> np.ndarray:
+    try:
+        return np.array(given, dtype=float)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"`{name}` of `project` is {shown(given)}; give numbers.") from error

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from gpupatch.arrays import Handle
+from gpupatch.steps import count_steps
 
 
 class System(Protocol):
@@ -78,4 +79,4 @@ def even_count(span: float, step: float) -> int:
     A step longer by one part in 1e9 is let through, so that a span that is a whole number of steps
     up to round-off is not cut once more.
     """
-    return max(1, int(np.ceil(abs(span) / step * (1 - 1e-9))))
+    return count_steps(span, step, slack=1e-9)

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.arrays import Handle, Micro
-from gpupatch.contract import checked
+from gpupatch.contract import checked, shown
 from gpupatch.errors import SchemeError, suggestion
 from gpupatch.grid import PatchGrid
 from gpupatch.lifting import GAUSS_POINTS
+from gpupatch.memory import numbers, require
 from gpupatch.micro.coefficients import Cell, CoefficientLike, Places, as_coefficient
 from gpupatch.micro.model import MicroModel
 from gpupatch.micro.rule import Rule, mask_name
 
 Function = Callable[..., NDArray[np.float64]] | float
 Initial = Mapping[str, Function] | Sequence[Mapping[str, Function]]
+
+_STATES = 3
+"""The state, what it becomes, and the last good one."""
 
 
 @checked(SchemeError)
@@ -69,6 +76,17 @@ class Problem:
             raise SchemeError(f"rule `{rule.name}` has no coefficient `{stray[0]}`. {hint}")
         if missing:
             raise SchemeError(f"rule `{rule.name}` needs the coefficient `{missing[0]}`.")
+        if self.replicas < 1:
+            raise SchemeError(f"`replicas` is {self.replicas}; at least 1 is needed.")
+        members = math.prod(map(len, self.members.values())) * self.replicas
+        if not members:
+            raise SchemeError("a name in `members` has no values. Give one or more to each.")
+        require(
+            numbers(_STATES, members, len(rule.fields), grid.patches, grid.n_sites),
+            f"{members} member(s) of {math.prod(grid.patches)} patches of "
+            f"{math.prod(grid.n_sites)} sites",
+            "Use fewer patches, sites, members or replicas.",
+        )
 
     @functools.cached_property
     def member_values(self) -> list[dict[str, float]]:
@@ -222,8 +240,20 @@ class Problem:
                 )
 
 
+_DICT = 184
+"""Bytes of the smallest mapping with an entry."""
+
+
 def combinations(members: Mapping[str, Sequence[float]], replicas: int) -> list[dict[str, float]]:
-    """Swept values of every member: all combinations, each repeated `replicas` times in a row."""
+    """Swept values of every member: all combinations, each repeated `replicas` times in a row.
+
+    Raises:
+        InputError: if they are more than fit into memory.
+    """
+    count = math.prod(map(len, members.values())) * replicas
+    require(
+        _DICT * count, f"{count} members (replicas included)", "Sweep fewer values or replicas."
+    )
     values = itertools.product(*members.values())
     rows = [dict(zip(members, map(float, row), strict=True)) for row in values]
     return [row for row in rows for _ in range(replicas)]
@@ -237,6 +267,8 @@ def one_per_member(initial: Initial, n_members: int) -> list[Mapping[str, Functi
     """
     if isinstance(initial, Mapping):
         return [initial] * n_members
+    if not all(isinstance(one, Mapping) for one in initial):
+        raise SchemeError("initial values are given by field: {name: number or function}.")
     if len(initial) != n_members:
         raise SchemeError(
             f"{len(initial)} initial states were given for {n_members} members. Give one for "
@@ -284,10 +316,47 @@ def cell_averages(
 def call(
     function: Function, x: Sequence[NDArray[np.float64]], t: float | None
 ) -> NDArray[np.float64]:
-    """Values of a number, or of a function of (x, [y, [z,]]) and, unless `t` is None, of time."""
-    if not callable(function):
-        return np.asarray(float(function))
-    return np.asarray(function(*x) if t is None else function(*x, t), dtype=float)
+    """Values of a number, or of a function of (x, [y, [z,]]) and, unless `t` is None, of time.
+
+    Raises:
+        SchemeError: if they are no numbers, or not as many as there are places.
+    """
+    given: Any = function
+    if callable(function):
+        places = x if t is None else (*x, t)
+        _check_arguments(function, len(places))
+        given = function(*places)
+    try:
+        values = np.broadcast_to(
+            np.asarray(given, dtype=float), np.broadcast_shapes(*map(np.shape, x))
+        )
+    except (TypeError, ValueError, OverflowError) as error:
+        found = "a function returned " if callable(function) else ""
+        raise SchemeError(
+            f"{found}{shown(given)} as values of a field at {len(x[0])} places; give numbers, one "
+            "for every place or one for all."
+        ) from error
+    if t is None and not np.isfinite(values).all():
+        worst = np.unravel_index(np.argmin(np.isfinite(values)), values.shape)
+        place = ", ".join(f"{np.broadcast_to(axis, values.shape)[worst]:g}" for axis in x)
+        raise SchemeError(
+            f"an initial value is {values[worst]} at x = ({place}); it must be finite everywhere."
+        )
+    return values
+
+
+def _check_arguments(function: Callable, count: int) -> None:
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return
+    try:
+        signature.bind(*(0.0,) * count)
+    except TypeError as error:
+        raise SchemeError(
+            f"the function {shown(function)} is called with {count} argument(s), positions and, "
+            f"if the field changes, the time: {error}."
+        ) from error
 
 
 def coarse_shape(problem: Problem, n_members: int, values: Handle) -> Handle:

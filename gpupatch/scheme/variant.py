@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
+from gpupatch.contract import bound
+from gpupatch.errors import SchemeError
+
 
 class Variable:
     """Remembers what it was made of, so that variants of it can be made.
@@ -18,9 +21,13 @@ class Variable:
     _made_of: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Note the arguments."""
+        """Note the arguments.
+
+        Raises:
+            SchemeError: if one is missing or unknown.
+        """
         self = super().__new__(cls)
-        made_of = inspect.signature(cls).bind(*args, **kwargs).arguments
+        made_of = bound(inspect.signature(cls), cls.__name__, SchemeError, args, kwargs)
         self._made_of = dict(made_of)
         return self
 
