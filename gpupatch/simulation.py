@@ -11,6 +11,7 @@ from typing import Any
 
 from gpupatch.arrays import Handle, Macro, Micro
 from gpupatch.checkpoints import Checkpoint, Checkpoints, check_identity, identity, read
+from gpupatch.contract import checked
 from gpupatch.errors import InputError, NonFiniteError
 from gpupatch.files.accuracy import accuracy
 from gpupatch.march import March
@@ -24,6 +25,7 @@ from gpupatch.solution import Saved, Solution, result_layout
 Recorder = Callable[[float, Macro, Micro | None, Macro | None, Macro | None], None]
 
 
+@checked(InputError)
 def simulate(
     scheme: Scheme,
     initial: Initial,
@@ -135,12 +137,12 @@ class _Run:
         self.scheme, self.projection, self.functions = scheme, projection, exact
         self.keep_micro: bool = keep_micro
         self.interrupts: Interrupts = interrupts
-        self.callbacks, self.record, self.progress = callbacks, record, progress
+        self.callbacks, self.record, self.progress = tuple(callbacks), record, progress
         self.show: Callable[[float, Shown], None] | None = show
         self.checkpoints: Checkpoints | None = checkpoints
         self.start: float = start
         self.saved = Saved()
-        self.march = March(scheme, projection, self._after_leap, bool(callbacks))
+        self.march = March(scheme, projection, self._after_leap, bool(self.callbacks))
         self.began = time.perf_counter()
         self.earlier_updates = 0
         self.figures: dict[str, Any] = {"seconds": 0.0, "saving": 0.0, "host_reads": 0}
@@ -176,6 +178,10 @@ class _Run:
         self.resumptions = [*told["resumptions"], self._resumption(t)]
         self.earlier_updates = self.scheme.updates
         self.here = t, state
+        if t == self.saved.times[-1]:
+            # files may hold less of it than the state tells
+            self.saved.drop_last()
+            self.saved.keep(t, *self._values(t, state))
         if not self.march.pauses_anywhere:
             self.rested = self._checkpoint(t, state)
         return t, state
@@ -241,16 +247,21 @@ class _Run:
         self.march.look()
         began = time.perf_counter()
         self.figures["host_reads"] += 1
-        coarse = self.scheme.coarse(state)
-        micro = self.scheme.fields(state, t) if self.keep_micro else None
-        exact = self._exact_values(t)
-        error = self.scheme.uncertainty(state)
-        self.saved.keep(t, coarse, micro, exact, error)
+        values = self._values(t, state)
+        self.saved.keep(t, *values)
         if self.record is not None:
-            self.record(t, coarse, micro, exact, error)
+            self.record(t, *values)
         if self.show is not None and (shown := self.scheme.particles(state, t)) is not None:
             self.show(t, shown)
         self.figures["saving"] += time.perf_counter() - began
+
+    def _values(
+        self, t: float, state: Handle
+    ) -> tuple[Macro, Micro | None, Macro | None, Macro | None]:
+        """Coarse values, and micro fields, exact solution and standard errors where there are."""
+        coarse = self.scheme.coarse(state)
+        micro = self.scheme.fields(state, t) if self.keep_micro else None
+        return coarse, micro, self._exact_values(t), self.scheme.uncertainty(state)
 
     def _exact_values(self, t: float) -> Macro | None:
         if self.functions is None:

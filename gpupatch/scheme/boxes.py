@@ -23,6 +23,7 @@ from gpupatch.scheme.interface import LeapingSystem, Shown
 from gpupatch.scheme.memory import particle_arrays
 from gpupatch.scheme.particles import ParticleProblem, ParticleScheme, patch_centres
 from gpupatch.scheme.problem import Function, Initial, call, one_per_member
+from gpupatch.steps import count_steps
 
 STATE = ("density", "temperature")
 """What every box is held at."""
@@ -224,7 +225,7 @@ class BoxScheme(ParticleScheme):
             self._model, self.states.particles, imposed["density"], imposed["temperature"],
             controls=controls,
         )  # fmt: skip
-        steps = int(np.ceil(self.settle / self.dt))
+        steps = count_steps(self.settle, self.dt)
         state = settled(self._model, self.kernels, state, imposed["temperature"], steps, self.dt)
         self.count(steps, self.dt, int(state.counts.sum()))
         seen = self.kernels.measure(self.kernels.pack(state), self._observables)[None]
@@ -394,7 +395,7 @@ def block_steps(burst: Burst) -> tuple[int, float]:
     """
     if burst.dt is None:
         raise SchemeError("boxes need a micro time step: give `burst.dt`.")
-    steps = SAMPLE * max(1, int(np.ceil(burst.length / burst.dt / SAMPLE * (1 - 1e-12))))
+    steps = SAMPLE * count_steps(burst.length, SAMPLE * burst.dt)
     return steps, burst.length / steps
 
 

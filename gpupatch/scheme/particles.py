@@ -142,9 +142,10 @@ class ParticleProblem:
         Raises:
             SchemeError: with the first of them.
         """
-        if not isinstance(self.model, ParticleModel | LatticeGas):
+        model: object = self.model
+        if not isinstance(model, ParticleModel | LatticeGas):
             raise SchemeError(
-                f"`model` is {shown(self.model)}; it must be a `ParticleModel` or a `LatticeGas`."
+                f"`model` is {shown(model)}; it must be a `ParticleModel` or a `LatticeGas`."
             )
         if not self.grid.cells:
             raise SchemeError("particles need a grid of cells: `PatchGrid(cells=True)`.")

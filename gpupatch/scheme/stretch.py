@@ -23,6 +23,7 @@ from gpupatch.particles.state import ParticleState, make_state
 from gpupatch.scheme.boxes import SAMPLE, BoxRun, BoxScheme, check_held, check_settling
 from gpupatch.scheme.particles import ParticleProblem, ParticleScheme
 from gpupatch.scheme.problem import Initial, call, one_per_member
+from gpupatch.steps import count_steps
 
 STATE = ("force", "temperature")
 """What every chain is held at."""
@@ -151,7 +152,7 @@ class StretchScheme(BoxScheme):
         imposed = {name: self._imposed(name, initial) for name in STATE}
         which, n_forces = self._pull(imposed["force"])
         state = self._straight(which, n_forces, imposed["temperature"])
-        steps = int(np.ceil(self.settle / self.dt))
+        steps = count_steps(self.settle, self.dt)
         handle = self.kernels.pack(state)
         self.kernels.burst(handle, ParticlePlan(steps, self.dt))
         self.count(steps, self.dt, int(state.counts.sum()))

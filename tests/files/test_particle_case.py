@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpupatch import memory
 from gpupatch.backends._numpy import NumpyBackend
 from gpupatch.errors import CaseError, InputError
 from gpupatch.files.case import parse_case
@@ -282,8 +283,9 @@ def test_a_case_without_a_micro_simulator_says_so():
         "grid={ domain = [[0, 1e11]], patches = 1000000000, core = 2, buffer = 4 }",
     ],
 )
-def test_runs_that_no_memory_holds_are_refused_before_anything_is_made(override):
-    with pytest.raises(InputError, match="than the 5e\\+07 that a run may hold"):
+def test_runs_that_no_memory_holds_are_refused_before_anything_is_made(override, monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 8 * 10**9)
+    with pytest.raises(InputError, match="of memory would be needed, but 8 GB are free"):
         scheme(COLLOIDS, override)
 
 
