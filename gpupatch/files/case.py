@@ -24,6 +24,7 @@ from gpupatch.files.schema import (
     Burst,
     Checkpoint,
     Compare,
+    Diagnostics,
     Grid,
     Model,
     NamedSolution,
@@ -95,12 +96,14 @@ class Case(Section):
     )
     output: Output = Field(default_factory=Output)
     checkpoint: Checkpoint = Field(default_factory=Checkpoint)
+    diagnostics: Diagnostics = Field(default_factory=Diagnostics)
     run: Run = Field(default_factory=Run)
     compare: Compare | None = None
 
     _name: str = PrivateAttr("case")
     _directory: Path = PrivateAttr(Path())
     _file: Path | None = PrivateAttr(None)
+    _sources: dict[Path, bytes] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -209,6 +212,8 @@ class Case(Section):
         Raises:
             CaseError: if it does lie outside without trust, or is no file.
         """
+        if "\0" in relative:
+            raise CaseError(f"case `{self.name}` reads {relative!r}, which is no name of a file.")
         found = self._directory / relative
         if not trust and not found.resolve().is_relative_to(self._directory.resolve()):
             raise CaseError(
@@ -244,7 +249,7 @@ class Case(Section):
         return named
 
     def rule_file(self, reference: str, *, trust: bool = False) -> RuleFile:
-        """The file that "file.py:name" means.
+        """The file that "file.py:name" means; it is read once, so that what runs has its digest.
 
         Args:
             reference: as the case says it.
@@ -259,8 +264,34 @@ class Case(Section):
                 f"case `{self.name}` runs the code in `{path}`. Read it, and run with `--trust`."
             )
         found = self.path(path, trust=True)
-        source = found.read_bytes()
+        if found not in self._sources:
+            self._sources[found] = found.read_bytes()
+        source = self._sources[found]
         return RuleFile(found, function, source, hashlib.sha256(source).hexdigest())
+
+    def code_digests(self, trust: bool) -> dict[str, str]:
+        """SHA-256 of the Python that the case names, by path in the case.
+
+        Args:
+            trust: whether the user agrees to run it.
+
+        Raises:
+            CaseError: if there is no trust, or no such file.
+        """
+        return {
+            path: self.rule_file(reference, trust=trust).sha256
+            for path, reference in self.code.items()
+        }
+
+    def with_tables(self, table: Mapping[str, Any]) -> Case:
+        """A case of other tables with the name, the directory and the code of this one.
+
+        Raises:
+            CaseError: if it has mistakes; all are listed.
+        """
+        case = parse_case(table, self._name, self._directory)
+        case._sources = self._sources
+        return case
 
     def resolved(self) -> dict[str, Any]:
         """The case with all defaults and overrides filled in, as plain tables.
@@ -345,6 +376,8 @@ def _with_kind(table: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _read(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file():
+            raise CaseError(f"`{path}` is no file, so it cannot be a case.")
         if path.stat().st_size > _LARGEST:
             raise CaseError(f"`{path}` is larger than {_LARGEST} bytes. Put data into other files.")
         return path.read_text(encoding="utf-8")

@@ -134,6 +134,8 @@ def export_run(
     """
     source = Path(directory) / SNAPSHOTS
     path = Path(directory) / "particles.xyz" if output is None else Path(output)
+    if output is None and path.is_symlink():
+        raise InputError(f"`{path}` is a link; the particles would end up elsewhere. Remove it.")
     first = next(read_snapshots(source), None)
     if first is None:
         raise InputError(f"`{source}` holds no particles: the run has saved none.")

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ def prepare_directory(path: str | os.PathLike[str], overwrite: bool = False) -> 
     """Make the directory that a run will write into, without touching what is not its own.
 
     A directory that holds anything is refused. With `overwrite`, exactly the files that its
-    `report.json` lists under "files", and the report itself, are removed; all else stays.
+    `report.json` lists under "files", and the report itself, are removed; all else stays, and
+    links that stay are refused.
 
     Args:
         path: the directory; parents are made as needed.
@@ -44,6 +46,7 @@ def prepare_directory(path: str | os.PathLike[str], overwrite: bool = False) -> 
             )
         for file in _removable(directory) if occupied else []:
             file.unlink(missing_ok=True)
+        check_plain_files(directory)
     except OSError as error:
         raise GpupatchError(
             f"cannot prepare `{directory}` ({error}). Check its permissions, or choose another "
@@ -52,16 +55,38 @@ def prepare_directory(path: str | os.PathLike[str], overwrite: bool = False) -> 
     return directory
 
 
+def check_plain_files(directory: Path) -> None:
+    """Refuse a directory in which a name of ours could lead elsewhere.
+
+    Args:
+        directory: of a run that is going to be written into.
+
+    Raises:
+        InputError: if something in it is neither a file nor a directory, but a link, a pipe or a
+            device.
+    """
+    for entry in sorted(directory.iterdir()):
+        kind = entry.lstat().st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+            what = "a link" if stat.S_ISLNK(kind) else "a pipe, socket or device"
+            raise InputError(
+                f"`{entry}` is {what}, through which results could end up elsewhere. Remove it, or "
+                "choose another directory."
+            )
+
+
 def _removable(directory: Path) -> list[Path]:
     """List the files of the earlier run, the report last."""
     report = directory / REPORT
-    if not report.exists():
+    if report.is_symlink() or not report.exists():
         raise InputError(
-            f"`{directory}` has no {REPORT} that says which files are gpupatch's, so none of them "
-            "is removed. Choose another directory, or empty this one by hand."
+            f"`{directory}` has no {REPORT} of its own that says which files are gpupatch's, so "
+            "none of them is removed. Choose another directory, or empty this one by hand."
         )
     names = read_report(report).get("files", [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not all(
+        isinstance(name, str) and "\0" not in name for name in names
+    ):
         raise InputError(f'"files" in `{report}` is not a list of names. Remove the files by hand.')
     listed = [directory / name for name in names if name != REPORT]
     root = directory.resolve()
@@ -144,8 +169,10 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
         InputError: when there is no such file or it is not a JSON object.
     """
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise InputError(f"`{path}` is no file. Give the directory of a gpupatch run.")
         report = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"cannot read `{path}` ({error}). Give the directory of a gpupatch run."
         ) from error

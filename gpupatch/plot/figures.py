@@ -58,6 +58,11 @@ def plot_run(
     """
     folder = Path(directory)
     path = folder / "plot.png" if output is None else Path(output)
+    if output is None and path.is_symlink():
+        raise InputError(f"`{path}` is a link; the picture would end up elsewhere. Remove it.")
+    for file in (folder / "solution.nc", folder / "report.json"):
+        if file.exists() and not file.is_file():
+            raise InputError(f"`{file}` is no file. Give the directory of a gpupatch run.")
     try:
         ds = xr.open_dataset(folder / "solution.nc", decode_times=False)
     except (OSError, ValueError) as error:
@@ -84,8 +89,10 @@ def _run_facts(report: Path) -> dict[str, object]:
         return {}
     try:
         facts = json.loads(report.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"`{report}` is not JSON ({error}). Remove it to plot the result without it."
         ) from error
+    if not isinstance(facts, dict):
+        raise InputError(f"`{report}` is no table. Remove it to plot the result without it.")
     return {name: facts[name] for name in ("backend", "wall_seconds") if facts.get(name)}

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from gpupatch.files.case import Case
 from gpupatch.files.forms import FileCoefficient, FileInitial
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def fingerprints(case: Case, trust: bool) -> dict[str, dict[str, str]]:
@@ -31,21 +34,26 @@ def fingerprints(case: Case, trust: bool) -> dict[str, dict[str, str]]:
         for name, given in getattr(case, section).items():
             if isinstance(given, FileCoefficient | FileInitial):
                 found[f"{section}.{name}"] = case.data_file(given.file, trust=trust)[0]
+    code = case.code_digests(trust)
     return {
-        what: {"path": str(path.resolve()), "sha256": _digest(path)} for what, path in found.items()
+        what: {"path": str(path.resolve()), "sha256": code.get(what) or _digest(path)}
+        for what, path in found.items()
     }
 
 
-def changes(known: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def changes(known: Mapping[str, Mapping[str, Any]], code: Mapping[str, str] = _NONE) -> list[str]:
     """What has changed since `fingerprints` were taken, in words; files that are gone are not told.
 
     Args:
         known: as `fingerprints` gave them.
+        code: digests of the Python that is going to run, by path in the case: what has been read
+            counts, not what is on disk by now.
     """
     told = []
     for what, one in known.items():
         path = Path(one["path"])
-        if path.is_file() and _digest(path) != one["sha256"]:
+        now = code.get(what) or (_digest(path) if path.is_file() else one["sha256"])
+        if now != one["sha256"]:
             told.append(f"`{path}` ({what})")
     return told
 

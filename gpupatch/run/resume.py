@@ -12,11 +12,12 @@ from gpupatch.backends.select import get_backend
 from gpupatch.errors import CaseError, InputError
 from gpupatch.files.case import Case, parse_case
 from gpupatch.files.checkpoint import CHECKPOINT, read_checkpoint
-from gpupatch.files.report import REPORT, read_report
+from gpupatch.files.report import REPORT, check_plain_files, read_report
 from gpupatch.files.sole import sole_use
 from gpupatch.files.toml import read_toml, set_entry
 from gpupatch.run.build import build
 from gpupatch.run.execute import (
+    PLOT,
     RUNNING,
     RunResult,
     about_run,
@@ -76,6 +77,7 @@ def resume(
     place = Path(directory)
     if not place.is_dir():
         raise InputError(f"there is no directory `{place}`. Give the directory of a run.")
+    check_plain_files(place)
     for assignment in overrides:
         _check_open(assignment)
     with told_warnings(), sole_use(place):
@@ -117,7 +119,7 @@ def _go_on(
         )
     about, run = tree["about"], tree["run"]
     case = _case(read_toml(about["case"], CHECKPOINT), about, overrides)
-    changed = changes(about["inputs"])
+    changed = changes(about["inputs"], case.code_digests(trust))
     if changed and not allow_change:
         raise InputError(
             f"{', '.join(changed)} changed since the run in `{place}` began. Undo that, begin "
@@ -131,7 +133,7 @@ def _go_on(
             "Choose a later end."
         )
     times = Schedule(case.time.start, case.time.end, save).times
-    if tree["saved_until"] >= times[-1]:
+    if tree["saved_until"] >= times[-1] and _ended(place):
         _tell_finished(reached, quiet)
         return RunResult(place, None, 0)
     chosen, reason = get_backend(backend or _backend(about, overrides) or case.run.backend)
@@ -140,7 +142,14 @@ def _go_on(
         print(f"going on from t = {reached:g}", flush=True)
         print(describe(case, parts, chosen.name, reason), flush=True)
     told = about_run(case, chosen.name, reason, trust)
+    told["inputs"] = {**about["inputs"], **told["inputs"]}
     return carry_out(case, parts, told, place, quiet, TakenUp(run, tree["cursor"]))
+
+
+def _ended(place: Path) -> bool:
+    """Whether the run has also written all that it writes at its end."""
+    told = (place / REPORT).is_file() and (place / PLOT).is_file()
+    return told and read_report(place / REPORT).get("status") == FINISHED
 
 
 def _case(table: Mapping[str, Plain], about: Mapping[str, Any], overrides: Sequence[str]) -> Case:

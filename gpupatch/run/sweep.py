@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpupatch.errors import CaseError, GridError, InputError, suggestion
-from gpupatch.files.case import Case, parse_case
+from gpupatch.files.case import Case
 from gpupatch.files.toml import set_entry
 from gpupatch.run.axes import Axis, one_or_all, usual_axes, value_of
 from gpupatch.run.build import make_grid
@@ -82,7 +82,7 @@ class Sweep:
                 place = place.setdefault(section, {})
             place[key] = list(value) if isinstance(value, tuple) else value
         _keep_lattice(self.case, table["grid"], changes)
-        return parse_case(table, self.case.name, self.case.directory)
+        return self.case.with_tables(table)
 
 
 def make_sweep(case: Case, vary: Mapping[str, Sequence[Any]] | None = None) -> Sweep:
