@@ -11,13 +11,13 @@ import traceback
 from collections.abc import Sequence
 
 from gpupatch._version import __version__
-from gpupatch.cli import cases, doctor, replay, results, resume, study
+from gpupatch.cli import cases, diagnose, doctor, replay, results, resume, study
 from gpupatch.cli.arguments import FAULTY_INPUT, INTERRUPTED
 from gpupatch.errors import GpupatchError, InputError
 
 _EPILOG = """\
 exit codes: 0 done; 2 something in the input is wrong; 3 the state stopped being finite;
-4 doctor found a problem; 130 interrupted (Ctrl-C); 143 terminated
+4 doctor found a problem; 5 diagnose --strict found a flag; 130 interrupted (Ctrl-C); 143 terminated
 """
 
 
@@ -58,6 +58,7 @@ _COMMANDS = (
     *cases.COMMANDS,
     *resume.COMMANDS,
     *replay.COMMANDS,
+    *diagnose.COMMANDS,
     *results.COMMANDS,
     *doctor.COMMANDS,
     *study.COMMANDS,

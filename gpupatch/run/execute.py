@@ -28,6 +28,7 @@ from gpupatch.files.snapshots import SNAPSHOTS
 from gpupatch.files.sole import sole_use
 from gpupatch.files.toml import dump_toml
 from gpupatch.run.build import Parts, build
+from gpupatch.run.diagnose import tested_for_free
 from gpupatch.run.inputs import fingerprints
 from gpupatch.run.particles import PICTURE, ParticleRecord
 from gpupatch.run.put_down import (
@@ -138,10 +139,12 @@ def carry_out(
     files = [SOLUTION, REPORT, PLOT, *CHECKPOINTS, *PASSING, *REPLAYS]
     if case.output.particles is not False:
         files += [SNAPSHOTS, PICTURE]
-    about = {**about, "files": files}
+    about = {**about, "files": files, "diagnostics": tested_for_free(case, parts)}
     write_report(directory / REPORT, {**about, "status": RUNNING})
-    solution = _simulate(case, parts, directory, about, quiet, taken_up)
+    solution, checkpoints = _simulate(case, parts, directory, about, quiet, taken_up)
     write_report(directory / REPORT, {**about, **solution.report})
+    if solution.status == FINISHED:
+        checkpoints.forget()
     _draw(directory)
     if not quiet:
         print(outcome(solution, directory), flush=True)
@@ -157,7 +160,7 @@ def _simulate(
     about: dict[str, Any],
     quiet: bool,
     taken_up: TakenUp | None,
-) -> Solution:
+) -> tuple[Solution, CaseCheckpoints]:
     time, scheme = case.time, parts.scheme
     exact = parts.exact
     if case.compare is not None and case.compare.full_domain:
@@ -200,9 +203,9 @@ def _simulate(
             resume=begun,
             failed=failures.stopped,
         )
-    checkpoints.finish(solution.status == FINISHED)
+    checkpoints.finish()
     particles.draw(solution)
-    return solution
+    return solution, checkpoints
 
 
 def _facts(case: Case) -> dict[str, Any]:
@@ -247,9 +250,7 @@ def about_run(case: Case, backend: str, reason: str, trust: bool) -> dict[str, A
         "case_directory": str(case.directory.resolve()),
         "inputs": fingerprints(case, trust),
     }
-    digests = {
-        path: case.rule_file(reference, trust=trust).sha256 for path, reference in case.code.items()
-    }
+    digests = case.code_digests(trust)
     if digests:
         about["code_sha256"] = digests
     return about
