@@ -54,6 +54,11 @@ class Saved:
         if uncertainty is not None:
             self.uncertainty.append(uncertainty)
 
+    def drop_last(self) -> None:
+        """Forget the last record."""
+        for name in _RECORDS:
+            del getattr(self, name)[-1:]
+
     def copy(self) -> Saved:
         """The same records in lists of their own."""
         return Saved(**{name: list(getattr(self, name)) for name in _RECORDS})

@@ -8,7 +8,9 @@ import pytest
 import gpupatch as gp
 from gpupatch import march
 from gpupatch.backends._numpy import NumpyBackend
+from gpupatch.backends.select import get_backend
 from gpupatch.checkpoints import Checkpoint, Checkpoints
+from gpupatch.errors import InputError
 from gpupatch.files.case import load_case
 from gpupatch.files.frozen import freeze, thaw
 from gpupatch.grid import PatchGrid, dirichlet, neumann
@@ -228,3 +230,99 @@ def test_a_run_that_is_taken_up_ends_as_if_it_had_never_stopped(label):
         taken_up = run(label, resume=noted.checkpoint(index))
         assert_same(taken_up, undisturbed)
         assert len(taken_up.report["resumptions"]) == 1
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["coupled, ab4", "coupled, ab4 in float32", "burst, ab4 in float32", "burst, edges that move"],
+)
+def test_a_run_on_a_device_is_taken_up_to_the_last_bit(host, label):
+    undisturbed, noted = run(label, host), Noted()
+    assert_same(run(label, host, checkpoint=noted), undisturbed)
+    taken_up = run(label, host, resume=noted.checkpoint(len(noted.notes) // 2))
+    assert_same(taken_up, undisturbed)
+
+
+@pytest.mark.parametrize("label", ["micro-steps of a nonlinear rule", "burst, ab4 in float32"])
+def test_compiled_code_takes_a_run_up_to_the_last_bit_and_from_the_reference(label):
+    numba = get_backend("numba")[0]
+    undisturbed, noted, reference = run(label, numba), Noted(), Noted()
+    run(label, numba, checkpoint=noted)
+    taken_up = run(label, numba, resume=noted.checkpoint(len(noted.notes) // 2))
+    assert_same(taken_up, undisturbed)
+    expected = run(label, checkpoint=reference)
+    found = run(label, numba, resume=reference.checkpoint(len(reference.notes) // 2))
+    tolerance = 1e-12 if expected.report["dtype"] == "float64" else 1e-6
+    np.testing.assert_allclose(found.coarse[-1], expected.coarse[-1], rtol=0, atol=tolerance)
+    assert found.report["resumptions"][0]["backend"] == "numba"
+
+
+@pytest.mark.parametrize("method", ["micro-steps", "ab4", "adaptive"])
+@pytest.mark.parametrize(("begun", "then"), [("float64", "float32"), ("float32", "float64")])
+def test_a_run_is_taken_up_in_another_precision(method, begun, then):
+    def made(dtype, **more):
+        if method == "micro-steps":
+            scheme, initial, options = fisher(dtype=dtype, backend=NumpyBackend())
+        else:
+            scheme, initial, options = leaping(method=method, dtype=dtype, backend=NumpyBackend())
+        return simulate(scheme, initial, **options | more)
+
+    noted = Noted()
+    expected = made(begun, checkpoint=noted)
+    found = made(then, resume=noted.checkpoint(len(noted.notes) // 2))
+    np.testing.assert_allclose(found.coarse[-1], expected.coarse[-1], rtol=0, atol=2e-6)
+    assert found.report["dtype"] == then
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
+@pytest.mark.parametrize(
+    "label",
+    [
+        "micro-steps of a nonlinear rule",
+        "micro-steps between moving walls",
+        "micro-steps of a rule that depends on time",
+    ],
+)
+def test_a_fast_machine_and_a_slow_one_agree_to_the_last_bit(monkeypatch, label, seconds):
+    usual = run(label)
+    monkeypatch.setattr(march, "_BLOCK_SECONDS", seconds)
+    assert_same(run(label), usual)
+
+
+class Pulled(Exception):
+    pass
+
+
+def test_a_file_is_enough_to_go_on(tmp_path):
+    """Also after an error in a callback, and with members, whose records the file holds."""
+    path, label = tmp_path / "run.npz", "micro-steps of members"
+    undisturbed = run(label)
+
+    def pull(t, coarse):
+        if t > 0.07:
+            raise Pulled
+
+    kept = Checkpoints(path, every=1)
+    with pytest.raises(Pulled):
+        run(label, checkpoint=kept, callbacks=[pull])
+    taken_up = run(label, checkpoint=kept, resume=path)
+    assert taken_up.report["resumptions"][0]["time"] == undisturbed.times[1]
+    assert_same(taken_up, undisturbed)
+    assert_same(run(label, resume=path), undisturbed)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    path = tmp_path / "run.npz"
+    run("burst, rk4", checkpoint=Checkpoints(path, every=1))
+    with pytest.raises(InputError, match="made with scheme 'burst'"):
+        run("coupled, rk4", resume=path)
+    with pytest.raises(InputError, match="began at 0"):
+        run("burst, rk4", resume=path, start=0.01)
+    with pytest.raises(InputError, match="there is no checkpoint"):
+        run("burst, rk4", resume=tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize("given", [{"every": 0}, {"seconds": -1.0}])
+def test_checkpoints_are_some_time_apart(given):
+    with pytest.raises(InputError, match="must be positive"):
+        Checkpoints("run.npz", **given)

@@ -92,21 +92,19 @@ class CaseCheckpoints(Checkpoints):
         else:
             write_checkpoint(self.path, tree)
 
-    def finish(self, finished: bool) -> None:
-        """Write the last checkpoint, now that the files are closed, and do without the journal.
-
-        Args:
-            finished: whether the run has reached its end; without `[checkpoint]` nothing is kept to
-                go on from there.
-        """
+    def finish(self) -> None:
+        """Write the last checkpoint, now that the files are closed, and do without the journal."""
         for name in (SOLUTION, SNAPSHOTS):
             _sync(self.path.with_name(name))
         if self._waiting is not None:
             write_checkpoint(self.path, self._waiting)
-        elif finished:
+        self.path.with_name(JOURNAL).unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Remove what is left of earlier stops, now that the run has reached its end."""
+        if not self.periodic:
             for name in CHECKPOINTS:
                 self.path.with_name(name).unlink(missing_ok=True)
-        self.path.with_name(JOURNAL).unlink(missing_ok=True)
 
 
 def take_up_files(
