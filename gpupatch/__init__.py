@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gpupatch.burst import Burst
     from gpupatch.checkpoints import Checkpoints
     from gpupatch.coupling import Coupling
+    from gpupatch.diagnostics import Diagnosis, Finding, diagnose
     from gpupatch.engines.select import get_engine
     from gpupatch.errors import (
         BackendError,
@@ -90,6 +91,7 @@ _HOMES = {
     "gpupatch.burst": "Burst",
     "gpupatch.checkpoints": "Checkpoints",
     "gpupatch.coupling": "Coupling",
+    "gpupatch.diagnostics": "Diagnosis Finding diagnose",
     "gpupatch.engines.select": "get_engine",
     "gpupatch.homogenisation": "effective",
     "gpupatch.errors": "BackendError CaseError GpupatchError GridError InputError NonFiniteError "
@@ -135,8 +137,10 @@ __all__ = [
     "Core",
     "CoupledScheme",
     "Coupling",
+    "Diagnosis",
     "Face",
     "Field",
+    "Finding",
     "FluxScheme",
     "GpupatchError",
     "GridError",
@@ -178,6 +182,7 @@ __all__ = [
     "chain_angles",
     "cos",
     "cosh",
+    "diagnose",
     "dirichlet",
     "effective",
     "equal",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,11 +70,11 @@ class Finding:
             "id": self.id,
             "assumption": self.assumption,
             "figure": self.figure,
-            "measured": self.measured,
-            "threshold": self.threshold,
+            "measured": _plain(self.measured),
+            "threshold": _plain(self.threshold),
             "verdict": self.verdict,
             "advice": self.advice,
-            **({"details": dict(self.details)} if self.details else {}),
+            **({"details": _plain(self.details)} if self.details else {}),
         }
 
 
@@ -159,25 +159,49 @@ class Diagnosis:
             "findings": [one.record() for one in self.findings],
         }
 
-    def table(self) -> str:
-        """All findings as a table, with advice below the rows that are raised."""
-        return findings_table(self.findings)
+    def table(self, expected: Container[str] = ()) -> str:
+        """All findings as a table, with advice below the rows that are raised.
+
+        Args:
+            expected: ids of those that are known to be raised.
+        """
+        return findings_table(self.findings, expected)
 
 
-def findings_table(findings: Iterable[Finding]) -> str:
+def findings_table(findings: Iterable[Finding], expected: Container[str] = ()) -> str:
     """Findings as lines of text: verdict, id, assumption, figure against threshold.
 
     Args:
         findings: in the order of the lines.
+        expected: ids of those that are known to be raised.
     """
     lines = []
     for one in findings:
-        figure = one.figure
-        if one.measured is not None:
-            figure = f"{one.figure} = {one.measured:.3g}"
-        if one.measured is not None and one.threshold is not None:
-            figure = f"{figure} (threshold {one.threshold:.3g})"
-        lines.append(f"{one.verdict:<4}  {one.id:<3}  {one.assumption:<22}  {figure}")
-        if one.advice:
+        figure = told(one) or one.advice
+        known = " (expected)" if one.raised and one.id in expected else ""
+        line = f"{one.verdict:<4}  {one.id:<3}  {one.assumption:<22}  {figure}{known}"
+        lines.append(line.rstrip())
+        if one.advice and figure != one.advice:
             lines.append(f"{'':<11}{'-> ' if one.raised else ''}{one.advice}")
     return "\n".join(lines) + "\n"
+
+
+def told(finding: Finding) -> str:
+    """The figure of a finding with its value and threshold, in one line; empty if not measured."""
+    if finding.measured is None:
+        return "" if finding.verdict == SKIP else finding.figure
+    figure = f"{finding.figure} = {finding.measured:.3g}"
+    if finding.threshold is None:
+        return figure
+    return f"{figure} (threshold {finding.threshold:.3g})"
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: numbers that are not finite become None."""
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value

@@ -121,7 +121,8 @@ class MeasuredVariations(LatticeVariations):
             return [self.varied(hidden=self._settled(t, U))]
         if scheme.method != "steps" or self.problem.dtype != "float64":
             return self.refused("other_lifts", "only bursts of steps in float64 can keep details")
-        healed = self.varied(lift="projection", edge_rate=False)
+        grid = with_core(self.problem.grid, 1.0, 2.0)
+        healed = self.varied(lift="projection", edge_rate=False, grid=grid)
         healed.slope(t, U)
         return [healed]
 

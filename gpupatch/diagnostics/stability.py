@@ -21,6 +21,8 @@ KRYLOV = 20
 """Perturbations that are tried for the leading modes of larger systems."""
 PARTS = 8
 """Parts of a burst in which the fading of a transient is looked for."""
+FADED = 0.02
+"""Share of a transient below which it is lost in the slow evolution."""
 LEAST_GAP, NO_GAP = 20.0, 5.0
 """Fast over slow rate from which leaps pay, and below which there is nothing to leap over."""
 
@@ -133,28 +135,37 @@ def spectral_gap(trial: Trial) -> Finding:
     alpha = trial.relative((later - trial.slope) / b, trial.slope)
     fading = _fading(trial)
     beta = 1 / b if fading is None else fading
-    alpha = max(alpha, 1 / trial.slow_time)
-    found = at_least(
-        "D9", name, beta / alpha, LEAST_GAP, NO_GAP,
+    gap = beta / alpha if alpha else np.inf
+    return at_least(
+        "D9", name, gap, LEAST_GAP, NO_GAP,
         "nothing is much faster than what is wanted: run without leaps, or shorten "
         f"{variations.advice('burst')}", fast_rate=beta, slow_rate=alpha,
     )  # fmt: skip
-    return found
 
 
 def _fading(trial: Trial) -> float | None:
-    """Rate at which the slope settles in a burst: s(t) = s_inf + A exp(-beta t), or None."""
+    """Rate beta at which the slope settles in a burst, or None where nothing settles.
+
+    The slope is that of slow evolution, a straight line through the last two parts of the burst,
+    and a transient A exp(-beta t).
+    """
     variations = trial.variations
     parts = variations.parts(variations.scheme, trial.t, trial.U, PARTS)
     if parts is None:
         return None
     times, slopes = parts
-    apart = np.array([trial.relative(one - slopes[-1], slopes[-1]) for one in slopes[:-1]])
+    drift = (slopes[-1] - slopes[-2]) / (times[-1] - times[-2])
+    apart = np.array(
+        [
+            trial.relative(one - slopes[-1] - (t - times[-1]) * drift, slopes[-1])
+            for t, one in zip(times[:-2], slopes[:-2], strict=True)
+        ]
+    )
     if apart[0] <= trial.tolerance:
         return None
-    seen = apart > max(1e-6, 1e-3 * apart[0])
-    last = int(np.argmin(seen)) if not seen.all() else len(seen)
-    if last < 2:
-        return float(1 / times[0])
-    rate = -np.polyfit(times[:last], np.log(apart[:last]), 1)[0]
+    fades = apart > FADED * apart[0]
+    seen = len(fades) if fades.all() else int(np.argmin(fades))
+    if seen < 2:
+        return float(-np.log(FADED) / (times[1] - times[0]))
+    rate = -np.polyfit(times[:seen], np.log(apart[:seen]), 1)[0]
     return float(max(rate, 0.0))

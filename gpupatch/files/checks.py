@@ -205,6 +205,7 @@ def _formulas(
     members: Mapping[str, Any],
     coefficients: Mapping[str, Any],
     initial: Mapping[str, Any],
+    scheme: Scheme,
     compare: Compare | None,
 ) -> Iterator[Mistake]:
     known = (*model_parameters(model, particles), *constants, *members)
@@ -218,6 +219,14 @@ def _formulas(
             yield from _formula(f"initial.{name}.mean", form.mean, timed)
         elif not isinstance(form, Section):
             yield from _formula(f"initial.{name}", form, timed)
+    for name, form in scheme.hidden.items():
+        yield from _formula(f"scheme.hidden.{name}", form, fixed)
+        if name in initial:
+            yield Mistake(
+                f"initial.{name}",
+                "this field is in `scheme.hidden`: it is no coarse variable and has no initial "
+                "value. Leave one of them out.",
+            )
     for condition in _conditions(grid):
         numbers = (condition.dirichlet, condition.neumann, *(condition.robin or ())[2:])
         for number in numbers:

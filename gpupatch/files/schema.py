@@ -19,6 +19,7 @@ from gpupatch.files.values import (
     Section,
     Share,
     Text,
+    Value,
     as_number,
     as_numbers,
     as_value,
@@ -148,6 +149,8 @@ class Scheme(Section):
         boxes: boxes of the same state that are averaged.
         chains: chains under the same force that are averaged.
         settle: model time that a box or chain is given to settle before anything is measured.
+        hidden: fields of the rule that are no coarse variables, and what every burst begins with:
+            a number or a formula in the coordinates, by name. Burst scheme only.
         strength: gradient at which boxes are driven, from which their flux is scaled back; that of
             the coarse field when absent.
         capacity: heat capacity per particle, of boxes that conduct heat.
@@ -176,6 +179,7 @@ class Scheme(Section):
     boxes: Count = 1
     chains: Count = 1
     settle: NotNegative | None = None
+    hidden: dict[str, Value] = Field(default_factory=dict)
     strength: Positive | None = None
     capacity: Positive | None = None
 
@@ -331,6 +335,24 @@ def _exact(value: Any) -> Any:
     if isinstance(value, dict):
         return {field: as_value(formula) for field, formula in value.items()}
     return value if value is None or isinstance(value, NamedSolution) else as_value(value)
+
+
+Diagnostic = Literal[
+    "D1", "D1'", "D2", "D3", "D4", "D5", "D6", "D7", "D8", "D9", "D10", "D11"
+]  # fmt: skip
+
+
+class Diagnostics(Section):
+    """`[diagnostics]`: how the assumptions of the method are tested.
+
+    Attributes:
+        tolerance: relative error of the slope of coarse values that is accepted.
+        expect_flags: diagnostics that are known to be raised by this case; they are told, but not
+            as a surprise.
+    """
+
+    tolerance: Positive = 0.02
+    expect_flags: Annotated[tuple[Diagnostic, ...], BeforeValidator(_listed)] = ()
 
 
 class Compare(Section):

@@ -16,6 +16,7 @@ _ONLY_FOR = {
     "edge_rate": (("burst",), ()),
     "lift": (("burst",), ("flux", "burst")),
     "method": (("burst",), ()),
+    "hidden": (("burst",), ()),
     "refill": ((), ("flux", "burst")),
     "number": ((), ("flux", "burst")),
     "weight": ((), ("flux", "burst")),
@@ -45,7 +46,8 @@ def check_scheme(scheme: Scheme, particles: Particles | None) -> Iterator[Mistak
     of_particles = particles is not None
     for key, readers in _ONLY_FOR.items():
         kinds, others = readers[of_particles], readers[not of_particles]
-        if scheme.kind in kinds or getattr(scheme, key) == Scheme.model_fields[key].default:
+        default = Scheme.model_fields[key].get_default(call_default_factory=True)
+        if scheme.kind in kinds or getattr(scheme, key) == default:
             continue
         told = f"kind = {scheme.kind!r}" if kinds else "particles" if of_particles else "lattices"
         cure = kinds or [

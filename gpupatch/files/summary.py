@@ -22,7 +22,10 @@ def _lines(table: Mapping[str, Any], indent: str) -> Iterator[str]:
     plain = {key: value for key, value in table.items() if not _is_deep(value)}
     width = max((len(key) for key in plain), default=0)
     for key, value in table.items():
-        if key in plain:
+        if key == "diagnostics" and "findings" in value:
+            yield f"{indent}{key}"
+            yield from (f"{indent}  {_finding(one)}" for one in value["findings"])
+        elif key in plain:
             yield f"{indent}{key:<{width}}  {_text(value)}"
         elif isinstance(value, Mapping):
             yield f"{indent}{key}"
@@ -31,6 +34,16 @@ def _lines(table: Mapping[str, Any], indent: str) -> Iterator[str]:
             yield f"{indent}{key}"
             for item in value:
                 yield f"{indent}  - {_text(item)}"
+
+
+def _finding(found: Mapping[str, Any]) -> str:
+    """One assumption that was tested: verdict, figure and threshold."""
+    figure = found["figure"]
+    if found["measured"] is not None:
+        figure = f"{figure} = {found['measured']:.3g}"
+    if found["threshold"] is not None:
+        figure = f"{figure} (threshold {found['threshold']:.3g})"
+    return f"{found['verdict']:<4}  {found['id']:<3}  {found['assumption']:<22}  {figure}".rstrip()
 
 
 def _is_deep(value: Any) -> bool:

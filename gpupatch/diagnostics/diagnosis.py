@@ -19,6 +19,7 @@ from gpupatch.diagnostics.locality import locality
 from gpupatch.diagnostics.measured_variations import MeasuredVariations
 from gpupatch.diagnostics.memory import memory
 from gpupatch.diagnostics.noise import noise
+from gpupatch.diagnostics.particle_diagnosis import particle_diagnosis
 from gpupatch.diagnostics.precision import precision
 from gpupatch.diagnostics.separation import geometry, macroscopic_resolution, scale_separation
 from gpupatch.diagnostics.stability import spectral_gap, stability
@@ -28,6 +29,7 @@ from gpupatch.errors import InputError, suggestion
 from gpupatch.projection import Projection
 from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme
 from gpupatch.scheme.interface import Scheme
+from gpupatch.scheme.particles import ParticleScheme
 from gpupatch.scheme.problem import Initial
 
 Check = Callable[[Trial], Finding]
@@ -117,17 +119,13 @@ def free_diagnosis(
     return _all(FREE, scheme, state, t, projection, tolerance, None, span)
 
 
-def variations_of(scheme: Scheme, projection: Projection | None) -> Variations:
-    """The experiments that can be made with a scheme.
-
-    Raises:
-        InputError: if there are none for its kind.
-    """
+def variations_of(
+    scheme: CoupledScheme | BurstScheme | FluxScheme, projection: Projection | None
+) -> Variations:
+    """The experiments that can be made with a scheme on a lattice."""
     if isinstance(scheme, CoupledScheme):
         return CoupledVariations(scheme, projection)
-    if isinstance(scheme, BurstScheme | FluxScheme):
-        return MeasuredVariations(scheme, projection)
-    raise InputError(f"there are no diagnostics for the `{scheme.kind}` scheme of this kind.")
+    return MeasuredVariations(scheme, projection)
 
 
 def coarse_values(scheme: Any, state: Initial | Macro, t: float) -> Macro:
@@ -143,6 +141,9 @@ def _all(
     for id in only or ():
         if id not in checks:
             raise InputError(f"there is no diagnostic `{id}`. {suggestion(id, tuple(ASSUMPTIONS))}")
+    if isinstance(scheme, ParticleScheme):
+        free = checks is FREE
+        return particle_diagnosis(scheme, state, t, projection, tolerance, only, span, free)
     variations = variations_of(scheme, projection)
     U = coarse_values(scheme, state, t)
     trial = Trial(variations, t, U, projection, tolerance, span)
@@ -158,7 +159,7 @@ def _all(
                 continue
             if stepping and id in ONLY_LEAPING:
                 reason = "coupled micro-steps throughout make no bursts and no leaps"
-                findings.append(Finding(id, ASSUMPTIONS[id], verdict=SKIP, advice=reason))
+                findings.append(Finding(id, "", verdict=SKIP, advice=reason))
             else:
                 findings.append(check(trial))
     return Diagnosis(tuple(findings), tolerance, variations.cost)
