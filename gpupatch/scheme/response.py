@@ -78,3 +78,44 @@ def _odd_part(scheme: DensityScheme, rows: NDArray[np.float64], axis: int) -> ND
         elif isinstance(scheme, ParticleFluxScheme):
             seen.append(scheme._burst(one, axis, False))
     return ((seen[0] - seen[1]) / 2).reshape(replicas, len(rows))
+
+
+def contents(
+    scheme: DensityScheme, profile: NDArray[np.float64], stream: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What patches hold after a lift.
+
+    Args:
+        scheme: of a density, or of the energy of chains, with one replica of a burst.
+        profile: densities (energies) that they are lifted with, [place, 3], for all members.
+        stream: number that sets the random numbers of this lift apart.
+
+    Returns:
+        Density (energy per particle) over whole patches and over their cores, [member x place].
+    """
+    rows = np.tile(profile, (scheme.n_members, 1))
+    width, core = scheme.problem.width, scheme.problem.core_width
+    volume, across = float(np.prod(width)), float(np.prod(width)) / width[0]
+    if scheme.gas is not None:
+        scheme._stream = stream
+        held = scheme._lift_gas(rows)
+        inside = np.abs(scheme.gas.sites(held.shape[1])) <= core / 2
+        return held.sum(axis=1) / volume, held[:, inside].sum(axis=1) / (across * core)
+    if isinstance(scheme, ChainFluxScheme):
+        state = scheme._lift_chains(rows, stream)
+        energy = _energies(scheme, state.positions[:, 0], state.velocities[:, 0])
+        inside = np.abs(scheme._places) <= core / 2
+        return energy.mean(axis=1), energy[:, inside].mean(axis=1)
+    state = scheme._lift(rows, 0, False, stream)
+    inside = np.abs(state.positions[:, 0]) <= core / 2
+    mass = np.where(state.present, state.weights, 0.0)
+    return mass.sum(axis=1) / volume, (mass * inside).sum(axis=1) / (across * core)
+
+
+def _energies(scheme: ChainFluxScheme, x, v) -> NDArray[np.float64]:
+    """Of all particles of chains, half of a bond belonging to each of its ends, same shape."""
+    bond = scheme.stiffness / 2 * np.diff(x, axis=1) ** 2
+    energy = (v**2 + scheme.pinning * x**2) / 2
+    energy[:, 1:] += bond / 2
+    energy[:, :-1] += bond / 2
+    return energy
