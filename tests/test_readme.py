@@ -56,6 +56,10 @@ def shell(tmp_path):
 )
 def test_the_commands_of_the_readme_run(shell, tmp_path, text):
     shell(text)
+    if "study" in text:
+        study = {file.name for file in (tmp_path / "studies" / "heat1d").iterdir()}
+        assert study == {"study.nc", "study.csv", "report.json", "study.png"}
+        return
     directory = "runs/burgers" if "run burgers" in text else "results"
     files = {file.name for file in (tmp_path / directory).iterdir()}
     assert {"solution.nc", "report.json", "plot.png"} <= files

@@ -17,6 +17,8 @@ _MOST_KINDS = 5
 _MOST_LISTED = 12
 _WITHIN_NOISE = 2.0
 """Errors below so many standard errors are drawn hollow."""
+_FAR_OFF = 10.0
+"""Errors so many times the variation of the field are counted, not drawn."""
 _FULL = "#b5541c"
 _LIST_LETTERS = 46
 _FEW_DECADES = 40.0
@@ -28,8 +30,8 @@ def study_figure(ds: xr.Dataset) -> Figure:
 
     Runs are coloured by the first setting that was varied. The front is a line; its runs carry
     numbers, and a list beside the axes gives their settings. Bars are one standard error, and
-    errors within two of them are hollow. A vertical line is the cost of the full simulation, and
-    a star its own error, where it was run.
+    errors within two of them are hollow; errors beyond ten variations are only counted. A vertical
+    line is the cost of the full simulation, and a star its own error, where it was run.
 
     Args:
         ds: a study, as in `study.nc`.
@@ -51,7 +53,9 @@ def study_figure(ds: xr.Dataset) -> Figure:
     beside.set_axis_off()
     ax.set_xscale("log")
     ax.set_yscale("log")
-    drawn = np.isfinite(ds["cost"].values) & (np.nan_to_num(ds["error"].values) > 0)
+    ax.margins(0.07)
+    error = np.nan_to_num(ds["error"].values)
+    drawn = np.isfinite(ds["cost"].values) & (error > 0) & (error <= _FAR_OFF)
     _front(ax, ds, drawn)
     _runs(ax, ds, drawn)
     _full_simulation(ax, ds)
@@ -74,6 +78,8 @@ def _details(ds: xr.Dataset) -> str:
         f"errors against {ds.attrs['measured_against']}",
         f"{status.size - without} runs" + (f", {without} more without result" if without else ""),
     ]
+    if far := int(np.count_nonzero(ds["error"].values > _FAR_OFF)):
+        parts.append(f"{far} with errors beyond {_FAR_OFF:g}, not drawn")
     return "  \N{MIDDLE DOT}  ".join(parts)
 
 
@@ -116,7 +122,15 @@ def _runs(ax: Axes, ds: xr.Dataset, drawn: np.ndarray) -> None:
 def _front(ax: Axes, ds: xr.Dataset, drawn: np.ndarray) -> None:
     front = _front_of(ds, drawn)
     cost, error = ds["cost"].values[front], ds["error"].values[front]
-    ax.plot(cost, error, color=INK, linewidth=1.1, zorder=2, label="Pareto front")
+    ax.plot(
+        cost,
+        error,
+        color=INK,
+        linewidth=1.1,
+        drawstyle="steps-post",
+        zorder=2,
+        label="Pareto front",
+    )
     for position, (x, y) in enumerate(zip(cost, error, strict=True), start=1):
         ax.annotate(
             str(position),
@@ -168,7 +182,7 @@ def _list(beside: Axes, ax: Axes, ds: xr.Dataset, drawn: np.ndarray) -> None:
         lines.append(f"{position:>2}  {wrapped}: {error}")
     beside.text(
         -0.01,
-        0.93 - 0.05 * len(labels),
+        0.93 - 0.044 * len(labels),
         "\n".join(lines),
         transform=beside.transAxes,
         va="top",
