@@ -31,26 +31,46 @@ def _plot_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(given: argparse.Namespace) -> int:
-    from gpupatch.files.extxyz import export_run
+    from gpupatch.files.export import check_free
 
-    path = export_run(given.directory, given.out)
+    if given.to == "extxyz":
+        from gpupatch.files.extxyz import PARTICLES, export_run
+
+        check_free(given.out or given.directory / PARTICLES, given.overwrite)
+        paths = [export_run(given.directory, given.out)]
+    elif given.to == "zarr":
+        from gpupatch.files.zarr import export_zarr
+
+        paths = [export_zarr(given.directory, given.out, given.overwrite)]
+    else:
+        from gpupatch.files.vtkhdf import export_vtkhdf
+
+        paths = export_vtkhdf(given.directory, given.out, given.overwrite)
     if not given.quiet:
-        print(path)
+        print("\n".join(map(str, paths)))
     return OK
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     directory_argument(parser)
     parser.add_argument(
-        "--to", choices=("extxyz",), required=True, help="extxyz: for OVITO, ASE and VMD"
+        "--to",
+        choices=("vtkhdf", "zarr", "extxyz"),
+        required=True,
+        help="vtkhdf: fields, patches and particles for ParaView; zarr: the result for xarray; "
+        "extxyz: particles for OVITO, ASE and VMD",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="the file (default: particles.xyz in DIR)"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the file (default: solution.vtkhdf, solution.zarr or particles.xyz in DIR)",
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
 
 
 COMMANDS = (
     Command("info", "show the report of a run", _info, directory_argument),
     Command("plot", "draw the result of a run", _plot, _plot_arguments),
-    Command("export", "write the particles of a run for other tools", _export, _export_arguments),
+    Command("export", "write the result of a run for other tools", _export, _export_arguments),
 )

@@ -35,6 +35,7 @@ _SYMBOLS = (
     "Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm "
     "Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og"
 )
+PARTICLES = "particles.xyz"
 ELEMENTS = tuple(_SYMBOLS.split())
 """Names of the types when no others are given."""
 _COLUMNS = "species:S:1:pos:R:3:velo:R:3"
@@ -133,7 +134,7 @@ def export_run(
         InputError: if the run has kept no particles.
     """
     source = Path(directory) / SNAPSHOTS
-    path = Path(directory) / "particles.xyz" if output is None else Path(output)
+    path = Path(directory) / PARTICLES if output is None else Path(output)
     if output is None and path.is_symlink():
         raise InputError(f"`{path}` is a link; the particles would end up elsewhere. Remove it.")
     first = next(read_snapshots(source), None)
