@@ -10,6 +10,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.container import ErrorbarContainer
 
 import gpupatch as gp
 from gpupatch.cli import main
@@ -81,7 +82,7 @@ def test_the_orders_of_the_coupling_are_observed(compared, order):
 def test_leaps_of_rk2_are_seen_to_be_of_second_order():
     """Against the run with the shortest leap, which has all other errors as well."""
     changes = ["scheme.method=propagator", "scheme.order=spectral", "time.projection=rk2"]
-    changes += ["time.end=0.04", "time.save=2", "grid.patches=5", "run.backend=numpy"]
+    changes += ["time.end=0.024", "time.save=2", "grid.patches=5", "run.backend=numpy"]
     case = load_case("rod", [*changes, "grid.positions=[0.1, 0.3, 0.5, 0.7, 0.9]"])
     steps = [0.008, 0.004, 0.002, 0.001]
     result = gp.study(case, {"time.step": steps}, reference="self", quiet=True)
@@ -107,14 +108,16 @@ def test_along_the_front_errors_fall_as_costs_rise(compared, written):
         assert (np.diff(errors) < 0).all()
 
 
-@pytest.mark.parametrize("changes", [[], ["scheme.order=2"], ["grid.patches=12", "scheme.order=6"]])
+@pytest.mark.parametrize("changes", [[], ["grid.patches=12", "scheme.order=6"]])
 def test_errors_and_costs_are_those_that_run_reports(changes, tmp_path):
     case = heat()
     settings = dict(parse_axis(change) for change in changes) or {"scheme.order": [4]}
     result = gp.study(case, settings, quiet=True)
     # the study keeps the lattice, which `--set grid.patches` would not
     member = result.sweep.member(result.sweep.settings[0])
-    report = run_case(member, tmp_path / "run", quiet=True).solution.report
+    solution = run_case(member, tmp_path / "run", quiet=True).solution
+    assert solution is not None
+    report = solution.report
     row = result.to_xarray().isel(run=0)
     assert float(row["field_error"].sel(field="u")) == report["error"]["u"]
     assert float(row["cost"]) == report["cell_updates"]
@@ -146,7 +149,8 @@ def test_listed_patch_centres_are_listed_anew_for_other_numbers():
     sweep = make_sweep(load_case("rod"), {"grid.patches": [5, 10, 20]})
     for row in sweep.settings:
         n = row["grid.patches"]
-        np.testing.assert_allclose(sweep.member(row).grid.positions[0], (np.arange(n) + 0.5) / n)
+        X = np.array(sweep.member(row).grid.positions[0], dtype=float)
+        np.testing.assert_allclose(X, (np.arange(n) + 0.5) / n)
 
 
 def test_the_member_with_the_settings_of_the_case_is_the_case():
@@ -155,20 +159,13 @@ def test_the_member_with_the_settings_of_the_case_is_the_case():
     assert sweep.member(sweep.base) is case
 
 
-def test_refused_and_broken_runs_are_rows_with_the_reason():
-    """Order 8 reads nine patches; 40 patches overlap; a huge time step is unstable."""
-    vary = {"scheme.order": [2, 8], "grid.patches": [8, 40], "time.dt": [0.004, 0.01]}
-    result = gp.study(heat("time.end=1.9"), vary, quiet=True)
+def test_refused_runs_are_rows_with_the_reason():
+    """Order 8 reads nine patches; 40 patches overlap."""
+    result = gp.study(heat(), {"scheme.order": [2, 8], "grid.patches": [8, 40]}, quiet=True)
     ds = result.to_xarray()
-    rows = {
-        (int(row["scheme.order"]), int(row["grid.patches"]), float(row["time.dt"])): row
-        for row in (ds.isel(run=i) for i in range(ds.sizes["run"]))
-    }
-    assert str(rows[2, 8, 0.004]["status"].item()) == "finished"
-    assert "order 8 reads 9 patches" in str(rows[8, 8, 0.004]["reason"].item())
-    assert "overlap" in str(rows[2, 40, 0.004]["reason"].item())
-    assert str(rows[2, 8, 0.01]["status"].item()) == "nonfinite"
-    assert "stopped being finite" in str(rows[2, 8, 0.01]["reason"].item())
+    assert ds["status"].values.tolist() == ["finished", "refused", "refused", "refused"]
+    assert "overlap" in str(ds["reason"].values[1])
+    assert "order 8 reads 9 patches" in str(ds["reason"].values[2])
     assert result.exit_code == 0
     assert len(result.pareto) == 1
 
@@ -177,10 +174,15 @@ def test_a_study_without_any_result_says_so():
     result = gp.study(heat(), {"scheme.order": [8], "grid.patches": [5, 7]}, quiet=True)
     assert result.exit_code == 2
     assert result.pareto == []
-    result = gp.study(heat("time.end=2.5"), {"time.dt": [0.01, 0.012]}, quiet=True)
-    assert result.exit_code == 3
     figure = result.plot()
     assert any("no run has an error" in text.get_text() for text in figure.axes[0].texts)
+
+
+def test_an_unstable_run_is_a_row_with_the_reason():
+    result = gp.study(heat("time.end=2"), {"time.dt": [0.01]}, quiet=True)
+    assert [trial.status for trial in result.trials] == ["nonfinite"]
+    assert "stopped being finite" in result.trials[0].reason
+    assert result.exit_code == 3
 
 
 def interrupt_after(monkeypatch, count, number):
@@ -304,9 +306,9 @@ def test_a_reference_has_the_coarse_values_of_its_own_run(name):
     case = load_case(name, changes[name])
     backend, _ = gp.get_backend("numpy")
     trial = attempt({}, lambda: case, backend, False, lambda: None)
-    np.testing.assert_allclose(
-        self_truth(trial, case.time.end).values(trial), trial.coarse, rtol=0, atol=ROUND_OFF
-    )
+    assert trial.coarse is not None
+    found = self_truth(trial, case.time.end).values(trial)
+    assert np.abs(found - trial.coarse).max() < ROUND_OFF
 
 
 def test_cell_averages_are_unfolded_exactly():
@@ -363,7 +365,7 @@ def test_noise_has_error_bars():
     ds = result.to_xarray()
     assert ds.attrs["cost_unit"] == "particle steps"
     assert (ds["standard_error"] > 0).all()
-    bars = [c for c in result.plot().axes[0].containers if c.has_yerr]
+    bars = [c for c in result.plot().axes[0].containers if getattr(c, "has_yerr", False)]
     assert len(bars) > 0
     assert float(ds["cost"][1]) == pytest.approx(4 * float(ds["cost"][0]), rel=0.05)
     itself = gp.study(case, {"burst.replicas": [1, 4]}, reference="self", quiet=True).to_xarray()
@@ -380,7 +382,8 @@ def test_the_picture_shows_every_run_the_front_and_the_full_simulation(written):
     labels = [line.get_label() for line in ax.lines]
     front = ax.lines[labels.index("Pareto front")]
     np.testing.assert_array_equal(front.get_xdata(), [one["cost"] for one in written.pareto])
-    marked = np.concatenate([c.lines[0].get_xdata() for c in ax.containers])
+    bars = [c for c in ax.containers if isinstance(c, ErrorbarContainer)]
+    marked = np.concatenate([c.lines[0].get_xdata() for c in bars])
     assert sorted(marked) == sorted(ds["cost"].values[np.isfinite(ds["error"].values)])
     assert "full simulation (run)" in labels
     listed = "\n".join(text.get_text() for text in figure.axes[1].texts)
