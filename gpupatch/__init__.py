@@ -85,6 +85,11 @@ if TYPE_CHECKING:
     )
     from gpupatch.simulation import simulate
     from gpupatch.solution import Solution
+    from gpupatch.tasks.branch import Branch
+    from gpupatch.tasks.choose import make_oracle
+    from gpupatch.tasks.continuation import continue_
+    from gpupatch.tasks.spectrum import Spectrum, eigenvalues
+    from gpupatch.tasks.steady import SteadyState, steady
 
 _HOMES = {
     "gpupatch.backends.select": "get_backend",
@@ -116,6 +121,11 @@ _HOMES = {
     "CoupledScheme FluxScheme ParticleBurstScheme ParticleFluxScheme ParticleProblem Problem "
     "Sampling StretchProblem StretchScheme particle_grid",
     "gpupatch.simulation": "simulate",
+    "gpupatch.tasks.branch": "Branch",
+    "gpupatch.tasks.choose": "make_oracle",
+    "gpupatch.tasks.continuation": "continue_",
+    "gpupatch.tasks.spectrum": "Spectrum eigenvalues",
+    "gpupatch.tasks.steady": "SteadyState steady",
     "gpupatch.solution": "Solution",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -127,6 +137,7 @@ __all__ = [
     "BoxFluxScheme",
     "BoxProblem",
     "BoxScheme",
+    "Branch",
     "Brownian",
     "Burst",
     "BurstScheme",
@@ -172,6 +183,8 @@ __all__ = [
     "SchemeError",
     "Sheared",
     "Solution",
+    "Spectrum",
+    "SteadyState",
     "StretchProblem",
     "StretchScheme",
     "Study",
@@ -180,17 +193,20 @@ __all__ = [
     "arccos",
     "chain",
     "chain_angles",
+    "continue_",
     "cos",
     "cosh",
     "diagnose",
     "dirichlet",
     "effective",
+    "eigenvalues",
     "equal",
     "exp",
     "flux_rule",
     "get_backend",
     "get_engine",
     "log",
+    "make_oracle",
     "make_state",
     "maximum",
     "minimum",
@@ -207,6 +223,7 @@ __all__ = [
     "sin",
     "sinh",
     "sqrt",
+    "steady",
     "study",
     "tan",
     "tanh",

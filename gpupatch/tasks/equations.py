@@ -1,0 +1,120 @@
+"""What is to vanish at a steady state, and its derivatives along blocks of directions."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpupatch.errors import InputError
+from gpupatch.projection import Projection
+from gpupatch.tasks.oracle import Oracle, Slopes, exact
+
+DENSE = 600
+"""Unknowns up to which a Jacobian is assembled column by column; beyond, Krylov spaces are."""
+
+NOISY_STEP = 0.1
+"""Relative difference step of random slopes when nothing is said."""
+
+Vectors = NDArray[np.float64]
+
+
+class Equations:
+    """G(U; p) = F(U; p), or (Phi_T(U; p) - U)/T with a time T; both vanish at a steady state.
+
+    Derivatives are central differences along directions V, all of them in batches of the oracle:
+
+        G'(U) V = [G(U + e V) - G(U - e V)] / 2 e
+
+    e is the cube root of the rounding error times the size of U: rounding and truncation are then
+    of the same order. Of random slopes the two sides meet the same random numbers and e is a tenth
+    of U, so that what noise is left, sigma/e, stays well below the derivative.
+
+    With T, fast modes of G' gather at -1/T, so that Krylov spaces need few directions.
+
+    Args:
+        oracle: F and Phi.
+        over: T, or None for F.
+        projection: method that leaps over T, see `Oracle.flow`.
+        step: relative difference step e; chosen as above when absent.
+    """
+
+    def __init__(
+        self,
+        oracle: Oracle,
+        over: float | None = None,
+        projection: Projection | None = None,
+        step: float | None = None,
+    ):
+        self.oracle, self.over, self.projection = oracle, over, projection
+        if step is not None and not 0 < step < 1:
+            raise InputError(f"`difference` is {step}; give a share of the state, between 0 and 1.")
+        precision = np.finfo(oracle.scheme.dtype).eps
+        self.step = step or (NOISY_STEP if oracle.noisy else float(np.cbrt(precision)))
+
+    def __call__(self, X: Vectors, p: Any = None, draw: int = 0) -> Slopes:
+        """G of a block.
+
+        Args:
+            X: [vector, unknown].
+            p: values of the parameter, one or [vector]; that of the scheme when absent.
+            draw: number of the random numbers that are used.
+        """
+        if self.over is None:
+            return self.oracle.slopes(X, p, draw)
+        return exact((self.oracle.flow(X, self.over, p, self.projection) - X) / self.over)
+
+    def scale(self, x: Vectors) -> Vectors:
+        """How large the unknowns are: the largest of each field, [unknown]."""
+        size = np.abs(x)
+        largest = np.array([size[self.oracle.fields == f].max() for f in self._numbers])
+        top = largest.max()
+        return np.where(largest > 1e-6 * top, largest, top or 1.0)[self.oracle.fields]
+
+    @functools.cached_property
+    def _numbers(self) -> range:
+        return range(len(self.oracle.names))
+
+    def derivative(
+        self, x: Vectors, V: Vectors, p: float | None = None, by_p: Any = 0.0, draw: int = 0
+    ) -> Slopes:
+        """Derivatives along directions.
+
+        Args:
+            x: state, [unknown].
+            V: directions, [direction, unknown].
+            p: value of the parameter; that of the scheme when absent.
+            by_p: components of the directions along the parameter, one or [direction].
+            draw: number of the random numbers that are used.
+
+        Returns:
+            [direction, unknown].
+        """
+        reach = np.abs(V / self.scale(x)).max(axis=1)
+        along = np.broadcast_to(np.asarray(by_p, dtype=float), len(V))
+        if p is not None and along.any():
+            reach = np.maximum(reach, np.abs(along) / (abs(p) or 1.0))
+        e = (self.step / np.where(reach > 0, reach, 1.0))[:, None]
+        X = np.stack([x + e * V, x - e * V], axis=1).reshape(-1, len(x))
+        q: Any = p
+        if p is not None and along.any():
+            q = np.stack([p + e[:, 0] * along, p - e[:, 0] * along], axis=1).ravel()
+        both = self(X, q, draw)
+        values, parts = both.values, both.parts
+        half = 1 / (2 * e)
+        return Slopes(half * (values[::2] - values[1::2]), half[..., None] * (
+            parts[::2] - parts[1::2]
+        ))  # fmt: skip
+
+    def jacobian(self, x: Vectors, p: float | None = None, draw: int = 0) -> NDArray[np.float64]:
+        """G'(U), column by column, [unknown, unknown]."""
+        return self.derivative(x, np.eye(len(x)), p, draw=draw).values.T
+
+    def jacobian_parts(
+        self, x: Vectors, p: float | None = None, draw: int = 0
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """G'(U) and its uncertainty, [unknown, unknown] and [unknown, unknown, source]."""
+        found = self.derivative(x, np.eye(len(x)), p, draw=draw)
+        return found.values.T, found.parts.transpose(1, 0, 2)
