@@ -33,6 +33,7 @@ from gpupatch.files.schema import (
     Scheme,
     Time,
 )
+from gpupatch.files.scheme_checks import read_keys
 from gpupatch.files.toml import read_toml, set_entry
 from gpupatch.files.values import Number, Section, Text
 
@@ -298,7 +299,10 @@ class Case(Section):
 
         `load_case` reads it back, as `dump_toml` writes it, to an equal case.
         """
-        return _plain(self)
+        table = _plain(self)
+        read = read_keys(self.scheme, self.particles is not None)
+        table["scheme"] = {key: one for key, one in table["scheme"].items() if key in read}
+        return table
 
 
 _SECTIONS = tuple(Case.model_fields)

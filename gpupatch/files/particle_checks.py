@@ -5,8 +5,11 @@ Checks are generators of mistakes, as in `checks.py`; those of particles do noth
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 from gpupatch.errors import CaseError, suggestion
 from gpupatch.files.energy import energy
@@ -24,6 +27,7 @@ from gpupatch.files.particles import (
 )
 from gpupatch.files.schema import Burst, Compare, Grid, Model, Output, Scheme, Time
 from gpupatch.particles.dynamics import DYNAMICS
+from gpupatch.particles.interaction import SIZES
 from gpupatch.particles.lattice_gas import KINDS, LatticeGas
 from gpupatch.particles.library import ANGLES, FIELDS, POTENTIALS
 from gpupatch.scheme import boxes, stretch
@@ -215,6 +219,10 @@ def _library(path: str, form: Interaction) -> Iterator[Mistake]:
             keys = (*wanted, *type(form).model_fields)
             yield Mistake(f"{path}.{name}", unknown_key(name, keys))
     for name in wanted:
+        if name in SIZES and np.min(form.parameters.get(name, 1.0)) <= 0:
+            yield Mistake(
+                f"{path}.{name}", f"found {form.parameters[name]}; it must be greater than 0."
+            )
         if name not in form.parameters:
             yield Mistake(
                 f"{path}.{name}", f"potential `{form.potential}` needs it, but it is missing."
@@ -281,6 +289,41 @@ def check_measures(particles: Particles | None, scheme: Scheme) -> Iterator[Mist
     for name in scheme.measure or ():
         if name not in known:
             yield Mistake("scheme.measure", f"nothing measures `{name}`. {suggestion(name, known)}")
+
+
+def check_cutoff(
+    particles: Particles | None, grid: Grid, scheme: Scheme, members: Mapping[str, Any]
+) -> Iterator[Mistake]:
+    """No particle of a periodic box meets two images of another."""
+    if particles is None or scheme.kind not in BOXES:
+        return
+    densities = (*members.get("density", ()), *filter(None, [particles.density]))
+    if particles.pair is None or particles.number is None or not densities or min(densities) <= 0:
+        return
+    width = (particles.number / max(densities)) ** (1 / _ndim(particles, grid))
+    if 2 * particles.pair.cutoff > width * (1 + 1e-9):
+        yield Mistake(
+            "particles.pair.cutoff",
+            f"found {particles.pair.cutoff:g}; boxes of {particles.number} particles are only "
+            f"{width:.4g} wide, and a cutoff must not exceed half of that.",
+        )
+
+
+def check_patches_shown(
+    particles: Particles | None, grid: Grid, scheme: Scheme, output: Output
+) -> Iterator[Mistake]:
+    """Particles are kept of patches that there are."""
+    if particles is None or isinstance(output.particles, bool):
+        return
+    count = math.prod(grid.patches) * scheme.boxes * scheme.chains
+    if scheme.kind in ("flux", "box_flux"):
+        count = len(grid.domain) * math.prod(n + 1 for n in grid.patches)
+    if max(output.particles) >= count:
+        yield Mistake(
+            "output.particles",
+            f"found {max(output.particles)}; a member has at most {count} patches, numbered from "
+            "0.",
+        )
 
 
 def check_fields_of_particles(
@@ -357,6 +400,8 @@ PARTICLE_CHECKS = (
     check_interactions,
     check_patches_of_particles,
     check_measures,
+    check_cutoff,
+    check_patches_shown,
     check_fields_of_particles,
     check_bursts_of_particles,
     check_results_of_particles,

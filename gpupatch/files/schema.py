@@ -333,6 +333,8 @@ def _exact(value: Any) -> Any:
     if isinstance(value, dict) and "solution" in value:
         return NamedSolution.model_validate(value)
     if isinstance(value, dict):
+        if not value:
+            raise ValueError("it must have a formula for every field")
         return {field: as_value(formula) for field, formula in value.items()}
     return value if value is None or isinstance(value, NamedSolution) else as_value(value)
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from gpupatch.errors import SchemeError
 from gpupatch.files.mistakes import Mistake
 from gpupatch.files.particles import HELD, Particles
 from gpupatch.files.schema import Burst, Grid, Run, Scheme, Time
 from gpupatch.projection import OPTIONS
+from gpupatch.steps import count_steps
 
 _NO_BURST = ("none", "pfe", "telescopic")
 _ONLY_FOR = {
@@ -39,6 +41,12 @@ _CHOICES = {
     "lift": (("polynomial", "projection"), ("low_noise", "stochastic", "weighted")),
 }
 """Values of a key, on lattices and of particles."""
+
+
+def read_keys(scheme: Scheme, of_particles: bool) -> set[str]:
+    """Keys of `[scheme]` that have an effect."""
+    unread = {key for key, readers in _ONLY_FOR.items() if scheme.kind not in readers[of_particles]}
+    return set(Scheme.model_fields) - unread
 
 
 def check_scheme(scheme: Scheme, particles: Particles | None) -> Iterator[Mistake]:
@@ -126,6 +134,8 @@ def check_bursts(scheme: Scheme, burst: Burst | None, time: Time) -> Iterator[Mi
 
 def check_burst(burst: Burst | None) -> Iterator[Mistake]:
     """The parts of a burst fit into it."""
+    if burst is not None:
+        yield from _countable("burst.dt", burst.dt, burst.length)
     if burst is not None and burst.heal is not None and burst.heal >= burst.length:
         yield Mistake(
             "burst.heal", f"found {burst.heal}; it must be shorter than the burst, {burst.length}."
@@ -136,8 +146,19 @@ def check_burst(burst: Burst | None) -> Iterator[Mistake]:
         )
 
 
+def _countable(path: str, step: float | None, span: float) -> Iterator[Mistake]:
+    """Steps are long enough to advance the time."""
+    if step is not None:
+        try:
+            count_steps(span, step)
+        except SchemeError as error:
+            yield Mistake(path, str(error))
+
+
 def check_time(time: Time) -> Iterator[Mistake]:
     """Times rise, and the options of a projective method are its own."""
+    for key in ("dt", "step"):
+        yield from _countable(f"time.{key}", getattr(time, key), time.end - time.start)
     if time.end <= time.start:
         yield Mistake("time.end", f"found {time.end}; it must be after the start, {time.start}.")
     if isinstance(time.save, tuple):

@@ -27,6 +27,8 @@ from gpupatch.particles.potential import (
 MIXINGS = ("lorentz-berthelot", "geometric")
 LENGTHS = frozenset({"sigma", "r0", "diameter", "extent"})
 """Parameters that are lengths, of which the Lorentz rule takes the arithmetic mean."""
+SIZES = frozenset({"sigma", "diameter", "extent"})
+"""Lengths by which energies divide, and which therefore must be positive."""
 
 
 @checked(RuleError)
@@ -166,6 +168,10 @@ def _check_parameters(potential: Potential, given: Mapping) -> None:
     for name, value in given.items():
         if not _are_numbers(value):
             raise RuleError(f"`{name}` of potential `{potential.name}` is {value}: give numbers.")
+        if name in SIZES and np.min(value) <= 0:
+            raise RuleError(
+                f"`{name}` of potential `{potential.name}` is {value}; it must be positive."
+            )
 
 
 def _are_numbers(value: ArrayLike) -> bool:
