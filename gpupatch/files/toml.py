@@ -10,6 +10,9 @@ from gpupatch.errors import CaseError
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
+_PART = re.compile(r"""(\.)|[ \t]+|[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*'|(.)""", re.DOTALL)
+_DEEPEST = 64
+"""Dots in one key; the time that `tomllib` takes grows with their square."""
 
 
 def read_toml(text: str, source: str) -> dict[str, Any]:
@@ -26,7 +29,7 @@ def read_toml(text: str, source: str) -> dict[str, Any]:
         CaseError: if it is not TOML, with the line and a mark under the column.
     """
     try:
-        return tomllib.loads(text)
+        return _loads(text)
     except tomllib.TOMLDecodeError as error:
         message = f"`{source}` is not TOML: {error}"
         place = _PLACE.search(str(error))
@@ -38,6 +41,23 @@ def read_toml(text: str, source: str) -> dict[str, Any]:
         raise CaseError(message) from error
     except RecursionError as error:
         raise CaseError(f"`{source}` nests its tables too deeply. Keep to a few levels.") from error
+    except ValueError as error:
+        raise CaseError(f"`{source}` holds an impossible number: {error}.") from error
+
+
+def _loads(text: str) -> dict[str, Any]:
+    """Read a TOML document, unless it would take for ever.
+
+    Raises:
+        RecursionError: if it nests too deeply.
+        ValueError: if it is not TOML, or holds an integer of thousands of digits.
+    """
+    dots = 0
+    for part in _PART.finditer(text) if text.count(".") > _DEEPEST else ():
+        dots = 0 if part[2] else dots + bool(part[1])
+        if dots > _DEEPEST:
+            raise RecursionError("a key has too many parts")
+    return tomllib.loads(text)
 
 
 def set_entry(table: dict[str, Any], assignment: str) -> None:
@@ -56,6 +76,8 @@ def set_entry(table: dict[str, Any], assignment: str) -> None:
     """
     path, equals, value = assignment.partition("=")
     keys = [key.strip() for key in path.split(".")]
+    if len(keys) > _DEEPEST:
+        raise CaseError(f"`--set {assignment[:40]}...` has too many parts. Keep to a few levels.")
     if not equals or not all(_BARE_KEY.fullmatch(key) for key in keys):
         raise CaseError(
             f"`--set {assignment}` is not of the form path.to.key=value, such as "
@@ -78,8 +100,8 @@ def set_entry(table: dict[str, Any], assignment: str) -> None:
 def _value(text: str, assignment: str) -> Any:
     """A TOML value, or the text itself when it is none."""
     try:
-        parsed = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        parsed = _loads(f"value = {text}")
+    except (ValueError, RecursionError) as error:
         if text[0] in "[{\"'":
             raise CaseError(f"the value in `--set {assignment}` is not TOML: {error}") from error
         return text

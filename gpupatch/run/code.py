@@ -26,7 +26,7 @@ def names_in(file: RuleFile, path: str) -> dict[str, Any]:
         exec(compile(file.source, str(file.path), "exec"), names)
     except GpupatchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CaseError(
             f"`{path}`: `{file.path}` cannot be run, because of a {type(error).__name__}: {error}. "
             "`-v` shows where."
