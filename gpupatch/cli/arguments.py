@@ -42,6 +42,15 @@ def set_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def auto_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare that diagnostics may choose."""
+    parser.add_argument(
+        "--auto",
+        action="store_true",
+        help="let the diagnostics choose patches, bursts, leaps and replicas, and show the choice",
+    )
+
+
 def backend_argument(parser: argparse.ArgumentParser) -> None:
     """Declare the backend."""
     parser.add_argument(

@@ -6,6 +6,7 @@ from pathlib import Path
 from gpupatch.cli.arguments import (
     OK,
     Command,
+    auto_argument,
     backend_argument,
     case_arguments,
     no_arguments,
@@ -18,7 +19,14 @@ def _run(given: argparse.Namespace) -> int:
     from gpupatch.files.case import load_case
     from gpupatch.run import run_case
 
-    case = load_case(given.case, given.set)
+    case, choice = load_case(given.case, given.set), None
+    if given.auto:
+        from gpupatch.run.auto import choose
+
+        choice = choose(case, backend=given.backend, trust=given.trust)
+        case = choice.case
+        if not given.quiet:
+            print(choice.told(), flush=True)
     result = run_case(
         case,
         given.out or Path("runs", case.name),
@@ -27,12 +35,14 @@ def _run(given: argparse.Namespace) -> int:
         trust=given.trust,
         quiet=given.quiet,
         dry_run=given.dry_run,
+        choice=None if choice is None else choice.record(),
     )
     return result.exit_code
 
 
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
     case_arguments(parser)
+    auto_argument(parser)
     backend_argument(parser)
     results_arguments(parser)
     parser.add_argument(

@@ -5,6 +5,7 @@ import argparse
 from gpupatch.cli.arguments import (
     OK,
     Command,
+    auto_argument,
     backend_argument,
     case_arguments,
     trust_argument,
@@ -22,6 +23,13 @@ def _diagnose(given: argparse.Namespace) -> int:
     from gpupatch.run.execute import told_warnings
 
     case = load_case(given.case, given.set)
+    if given.auto:
+        from gpupatch.run.auto import choose
+
+        choice = choose(case, backend=given.backend, trust=given.trust)
+        case = choice.case
+        if not (given.quiet or given.json):
+            print(choice.told(), flush=True)
     only = None if given.only is None else [one.strip() for one in given.only.split(",")]
     with told_warnings():
         diagnosis = diagnose_case(
@@ -39,6 +47,7 @@ def _diagnose(given: argparse.Namespace) -> int:
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     case_arguments(parser)
+    auto_argument(parser)
     backend_argument(parser)
     trust_argument(parser)
     parser.add_argument(

@@ -23,8 +23,8 @@ SPOILT = 1e-3
 """Share of a slope that the ends of a patch may spoil by theory."""
 LEAST_SIGNAL = 5.0
 """Signal over noise of slopes."""
-NOISE_BURSTS = 8
-"""Bursts from which the noise of a slope is taken."""
+NOISE_SAMPLES = 8
+"""Replicas from which the noise of a slope is taken, at least."""
 LIFTS = 16
 """Times that every patch is lifted, to see what comes back."""
 
@@ -174,10 +174,9 @@ def noise(variations: ParticleVariations, t: float, U: Macro) -> Finding:
     """
     name, used = "largest slope over its standard error", _replicas(variations)
     own = variations.scheme.variant()
-    samples = np.concatenate([own.samples(t, U, True) for _ in range(NOISE_BURSTS)])
+    bursts = math.ceil(NOISE_SAMPLES / used)
+    samples = np.concatenate([own.samples(t, U, True) for _ in range(bursts)])
     n, members = len(samples), variations.problem.replicas
-    if n * members < 2:
-        return Finding("D7", name, advice="one replica shows no noise.")
     apart = samples.reshape(n, -1, members, *samples.shape[2:])
     apart = np.moveaxis(apart, 2, 0).reshape(n * members, -1)
     deviation = math.sqrt(float(apart.var(axis=0, ddof=1).mean()) / used)

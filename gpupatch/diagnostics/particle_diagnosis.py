@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -62,6 +63,15 @@ def particle_diagnosis(
         InputError: if the scheme needs initial values.
     """
     wanted = tuple(only or (FREE if free else ASSUMPTIONS))
+    with warnings.catch_warnings():
+        # variants may be unsound in ways of which the scheme itself has warned
+        warnings.simplefilter("ignore")
+        return _diagnosed(scheme, state, t, projection, tolerance, wanted, span, free)
+
+
+def _diagnosed(
+    scheme: ParticleScheme, state, t, projection, tolerance, wanted, span, free
+) -> Diagnosis:
     if isinstance(scheme, BoxScheme):
         if isinstance(state, np.ndarray):
             raise InputError("boxes that are held at a state are diagnosed from initial values.")

@@ -27,7 +27,9 @@ STEEPNESS = 0.15
 MOST_PATCHES = 16
 """Patches of a member that are tested together."""
 AT_ONCE = 200_000
-"""Particles of a batch."""
+"""Particles of a batch at most."""
+STEPS_AT_ONCE = 2_000_000
+"""Micro-steps of particles that a batch takes at most, if that is more than one replica."""
 FEWEST = 8
 """Replicas from which a standard error is taken."""
 
@@ -145,7 +147,7 @@ class ParticleVariations:
         dt = self.scheme.burst_spec.dt
         if dt is None and window is not None and self.scheme.gas is None:
             dt = self.length / 4
-        burst = Burst(length, heal, dt, replicas=self._at_once(problem))
+        burst = Burst(length, heal, dt, replicas=self._at_once(problem, length))
         made: dict[str, Any] = {"problem": problem, "burst": burst}
         if isinstance(self.scheme, ChainFluxScheme):
             made |= {"tolerance": None, **changes}
@@ -266,15 +268,16 @@ class ParticleVariations:
             return self.scheme.lattice_spacing
         return self.scheme.gas.spacing if self.scheme.gas is not None else 0.0
 
-    def _at_once(self, problem: ParticleProblem) -> int:
-        """Replicas that run side by side."""
+    def _at_once(self, problem: ParticleProblem, length: float) -> int:
+        """Replicas that run side by side in bursts of a length."""
         if isinstance(self.scheme, ChainFluxScheme):
             each = problem.width[0] / self.scheme.lattice_spacing * len(self.densities)
         else:
             each = float(self.densities.sum()) * float(np.prod(problem.width))
             each /= self.scheme.lifting.weight
-        members = len(problem.member_values) / problem.replicas
-        return int(np.clip(AT_ONCE / max(each * members, 1.0), 1, 256))
+        each = max(each * len(problem.member_values), 1.0)
+        steps = max(length / self.dt, 1.0)
+        return int(np.clip(min(AT_ONCE, STEPS_AT_ONCE / steps) / each, 1, 256))
 
 
 def _error(samples: NDArray[np.float64]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -74,6 +74,7 @@ def run_case(
     trust: bool = False,
     quiet: bool = False,
     dry_run: bool = False,
+    choice: Mapping[str, Any] | None = None,
 ) -> RunResult:
     """Run a case and write `solution.nc`, `report.json` and `plot.png`.
 
@@ -88,6 +89,7 @@ def run_case(
         trust: accept a rule file and paths outside the case's directory.
         quiet: say nothing.
         dry_run: build everything, say what would be done, and stop.
+        choice: what `--auto` has chosen in the case, for the report.
 
     Returns:
         Directory, solution and exit code.
@@ -103,6 +105,8 @@ def run_case(
         if dry_run:
             return RunResult(None, None, 0)
         about = about_run(case, chosen.name, reason, trust)
+        if choice is not None:
+            about["auto"] = dict(choice)
         if Path(out).is_dir():
             held.enter_context(sole_use(Path(out)))
             directory = prepare_directory(out, overwrite)
