@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import Macro
 from gpupatch.errors import InputError, suggestion
+from gpupatch.schedule import FINISHED
 from gpupatch.tasks.equations import Vectors
 from gpupatch.tasks.oracle import Oracle
 from gpupatch.tasks.spectrum import Complex, modes_of, unstable_count
@@ -98,6 +99,7 @@ class Branch:
         functional: what a state is drawn as.
         label: name of the functional.
         children: branches that leave this one at its branch points.
+        status: "finished", "interrupted" or "terminated".
     """
 
     oracle: Oracle
@@ -108,6 +110,7 @@ class Branch:
     functional: Functional
     label: str
     children: tuple[Branch, ...] = field(default=())
+    status: str = FINISHED
 
     @property
     def name(self) -> str:
@@ -193,15 +196,21 @@ class Branch:
 
     def plot(self) -> Figure:
         """The bifurcation diagram: stable solid, unstable dashed, special points marked."""
+        return self.figure(self.to_xarray())
+
+    @staticmethod
+    def figure(ds: xarray.Dataset) -> Figure:
+        """The same from the dataset of branches."""
         from gpupatch.plot.bifurcation import bifurcation_figure
 
-        return bifurcation_figure(self.to_xarray())
+        return bifurcation_figure(ds)
 
     def record(self) -> dict[str, Any]:
         """As it goes into a report."""
         branches = list(self.walk())
         return {
             "parameter": self.name,
+            "status": self.status,
             "branches": [
                 {
                     "points": len(one.points),

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from gpupatch.errors import InputError, SchemeError
 from gpupatch.projection import Projection
+from gpupatch.schedule import FINISHED, Interrupts
 from gpupatch.scheme.problem import Initial
 from gpupatch.tasks.branch import (
     Branch,
@@ -36,11 +37,12 @@ _BEND = 0.9
 _SMALLEST = 1e-4
 """Share of the first step below which a branch is given up."""
 
-LEFT, ARRIVED, OUT_OF_STEPS, LOST = (
+LEFT, ARRIVED, OUT_OF_STEPS, LOST, STOPPED = (
     "the parameter left its interval",
     "the end of the interval is reached",
     "the steps are used up",
     "corrections do not converge any more",
+    "the search was stopped",
 )
 
 
@@ -141,7 +143,8 @@ def continue_(
         t: time at which rules and boundary values are read.
 
     Returns:
-        The branch, with those that leave it as its `children`.
+        The branch, with those that leave it as its `children`. A search that is interrupted
+        (SIGINT, SIGTERM) returns what it has, and says so in `status`.
 
     Raises:
         InputError: if there is no such parameter, the interval is empty, no steady state is found
@@ -177,8 +180,10 @@ def continue_(
     y = curve.point(first.vector, p)
     row = np.zeros(oracle.n + 1)
     row[-1] = np.sign(end - p) or 1.0
-    trunk = follower.follow(y, row, first.iterations)
-    return follower.grown(trunk, int(switch))
+    with follower.interrupts:
+        trunk = follower.follow(y, row, first.iterations)
+        grown = follower.grown(trunk, int(switch))
+    return replace(grown, status=follower.interrupts.status or FINISHED)
 
 
 class _Follower:
@@ -195,6 +200,7 @@ class _Follower:
     ):
         self.curve, self.interval, self.end = curve, interval, end
         self.stepping, self.functional, self.label = stepping, functional, label
+        self.interrupts = Interrupts()
 
     def follow(self, y: Vectors, towards: Vectors, iterations: int) -> Branch:
         """A branch from a point on the curve, in a direction."""
@@ -203,6 +209,9 @@ class _Follower:
         points = [self.examined(y, towards, iterations)]
         ys, special, ds, reason = [y], [], s.first, OUT_OF_STEPS
         while len(points) < s.steps:
+            if self.interrupts.status is not None:
+                reason = STOPPED
+                break
             found = self._step(ys[-1], points[-1], ds)
             if found is None:
                 reason = LOST
@@ -300,6 +309,8 @@ class _Follower:
         children = []
         for special in branch.branch_points:
             for side in (1.0, -1.0):
+                if self.interrupts.status is not None:
+                    break
                 child = self._switched(special, side)
                 if child is not None:
                     children.append(self.grown(child, generations - 1))

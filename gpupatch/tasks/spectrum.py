@@ -80,9 +80,14 @@ class Spectrum:
 
     def plot(self) -> Figure:
         """A figure of the eigenvalues in the complex plane and of the modes."""
+        return self.figure(self.to_xarray())
+
+    @staticmethod
+    def figure(ds: xarray.Dataset) -> Figure:
+        """The same from the dataset of a spectrum."""
         from gpupatch.plot.modes import spectrum_figure
 
-        return spectrum_figure(self.to_xarray())
+        return spectrum_figure(ds)
 
     def record(self) -> dict[str, Any]:
         """As it goes into a report."""

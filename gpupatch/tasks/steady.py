@@ -110,9 +110,14 @@ class SteadyState:
 
     def plot(self) -> Figure:
         """A figure of the state, and how the search came to it."""
+        return self.figure(self.to_xarray())
+
+    @staticmethod
+    def figure(ds: xarray.Dataset) -> Figure:
+        """The same from the dataset of a state."""
         from gpupatch.plot.bifurcation import steady_figure
 
-        return steady_figure(self.to_xarray())
+        return steady_figure(ds)
 
     def record(self) -> dict[str, Any]:
         """As it goes into a report."""
