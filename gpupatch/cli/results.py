@@ -15,9 +15,14 @@ def _info(given: argparse.Namespace) -> int:
 
 
 def _plot(given: argparse.Namespace) -> int:
-    from gpupatch.plot import plot_run
+    if given.movie:
+        from gpupatch.plot.movie import movie_of_run
 
-    picture = plot_run(given.directory, given.out)
+        picture = movie_of_run(given.directory, given.out, given.fps, given.overwrite)
+    else:
+        from gpupatch.plot import plot_run
+
+        picture = plot_run(given.directory, given.out)
     if not given.quiet:
         print(picture)
     return OK
@@ -28,6 +33,15 @@ def _plot_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="the picture (default: plot.png in DIR)"
     )
+    parser.add_argument(
+        "--movie",
+        action="store_true",
+        help="draw all saved times as a movie, .mp4 or .gif (default: movie.mp4 in DIR)",
+    )
+    parser.add_argument(
+        "--fps", type=float, default=10.0, metavar="N", help="frames of a movie per second"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a movie that is there")
 
 
 def _export(given: argparse.Namespace) -> int:

@@ -125,13 +125,13 @@ class _created:
         )
 
 
-def _head(group: Any, kind: str, times: Sequence[float]) -> Any:
+def _head(group: Any, kind: str, times: NDArray[np.float64]) -> Any:
     """What every file begins with; returns the group of the steps."""
     group.attrs["Version"] = np.array(_VERSION, dtype="i8")
     group.attrs.create("Type", kind.encode("ascii"), dtype=f"S{len(kind)}")
     steps = group.create_group("Steps")
     steps.attrs["NSteps"] = len(times)
-    steps["Values"] = np.asarray(times, dtype="f8")
+    steps["Values"] = times
     return steps
 
 
@@ -223,7 +223,7 @@ def _lattice_cells(shape: Sequence[int]) -> NDArray[np.int64]:
 
 def _write_grid(
     group: Any,
-    times: Sequence[float],
+    times: NDArray[np.float64],
     points: NDArray[np.float64],
     corners: NDArray[np.int64],
     ndim: int,
@@ -256,7 +256,7 @@ def _write_particles(group: Any, path: Path) -> None:
         counts.append(len(values["points"]))
         for name, column in values.items():
             columns.setdefault(name, []).append(column)
-    steps, n = _head(group, "PolyData", times), len(times)
+    steps, n = _head(group, "PolyData", np.array(times)), len(times)
     joined = {name: np.concatenate(parts) for name, parts in columns.items()}
     before = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype("i8")
     group["NumberOfPoints"] = np.array(counts, dtype="i8")

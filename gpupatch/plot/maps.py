@@ -48,12 +48,20 @@ class Panel(NamedTuple):
     title: str
 
 
-def map_figure(ds: xr.Dataset) -> Figure:
+Scales = dict[str, tuple[str, Normalize]]
+"""Colour maps and limits, by field; under `u_exact` those of the error of `u`."""
+
+
+def map_figure(ds: xr.Dataset, scales: Scales | None = None) -> Figure:
     """Draw all fields of a two- or three-dimensional result, one row each.
 
     Two dimensions: the first, middle and last time, or the last time of several members. Three
     dimensions: slices through the middle at the last time. With an exact solution, the error at
     the last time. All maps of a field share their colours; patches are outlined.
+
+    Args:
+        ds: result of a run.
+        scales: colours of fields, where they are not to follow from what is shown.
     """
     fields = field_names(ds)
     deep = len(axes_of(ds)) == 3
@@ -77,7 +85,7 @@ def map_figure(ds: xr.Dataset) -> Figure:
     )
     axes = figure.subplots(len(fields), columns, squeeze=False, sharex=not deep, sharey=not deep)
     for field, row in zip(fields, axes, strict=True):
-        _draw_row(figure, row, ds, field, panels)
+        _draw_row(figure, row, ds, field, panels, scales or {})
     for row in axes:
         for index, (ax, panel) in enumerate(zip(row, panels, strict=False)):
             ax.set_title(panel.title)
@@ -120,7 +128,12 @@ def _extent(ds: xr.Dataset, axis: str) -> float:
 
 
 def _draw_row(
-    figure: Figure, row: np.ndarray, ds: xr.Dataset, field: str, panels: list[Panel]
+    figure: Figure,
+    row: np.ndarray,
+    ds: xr.Dataset,
+    field: str,
+    panels: list[Panel],
+    scales: Scales,
 ) -> None:
     shown = [ds[field].isel(panel.where).transpose(*panel.plane).values for panel in panels]
     fits = max(max(values.shape) for values in shown) <= _FILLED_PATCHES
@@ -128,7 +141,9 @@ def _draw_row(
         _inside_plane(ds, f"{field}_micro", panel) if fits and f"{field}_micro" in ds else None
         for panel in panels
     ]
-    cmap, norm = color_scale(*shown, *(micro for micro in inside if micro is not None))
+    cmap, norm = scales.get(field) or color_scale(
+        *shown, *(micro for micro in inside if micro is not None)
+    )
     images = [
         _draw_map(ax, ds, panel, values, micro, cmap, norm)
         for ax, panel, values, micro in zip(row, panels, shown, inside, strict=False)
@@ -142,7 +157,7 @@ def _draw_row(
         return
     error = shown[-1] - ds[f"{field}_exact"].isel(panel.where).transpose(*panel.plane).values
     largest = np.nanmax(np.abs(error), initial=0.0) or 1.0
-    norm = Normalize(-largest, largest)
+    _, norm = scales.get(f"{field}_exact", (ERROR, Normalize(-largest, largest)))
     image = _draw_map(ax, ds, panel, error, None, ERROR, norm)
     ax.set_title(f"error, {panel.title}")
     _add_bar(figure, image, [ax], f"{label(ds, field)} \N{MINUS SIGN} exact")

@@ -190,6 +190,7 @@ def test_vtk_reads_particles_at_their_places(runs, tmp_path):
         counts.add(n)
         assert data.GetNumberOfPoints() == data.GetNumberOfVerts() == n
         assert data.GetNumberOfLines() == data.GetNumberOfPolys() == 0
+        assert one.centres is not None
         for patch, (centre,) in enumerate(one.centres):
             here = values["patch"] == patch
             expected = one.state.positions[patch, 0, : one.state.counts[patch]] + centre
