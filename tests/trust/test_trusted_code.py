@@ -86,7 +86,7 @@ projection = "euler"
 """
 ON_CASES = {
     "run": ["--out", "results"],
-    "continue": [],
+    "continue": ["--parameter", "k", "--to", "3"],
     "diagnose": [],
     "eigenvalues": [],
     "steady": [],
