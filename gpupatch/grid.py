@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.contract import checked
+from gpupatch.contract import checked, shown
 from gpupatch.errors import GridError
 from gpupatch.memory import numbers, require
+
+_MOST = 2**31 - 1
+"""Patches or sites along one axis."""
 
 Value = float | Callable[..., NDArray[np.float64]]
 
@@ -310,8 +313,15 @@ class PatchGrid:
         where = f"axis {axis}"
         if not np.isfinite([lo, hi]).all() or hi <= lo:
             raise GridError(f"{where}: `domain` is [{lo}, {hi}]; the second must be larger.")
-        if self.patches[axis] < 1:
-            raise GridError(f"{where}: `patches` is {self.patches[axis]}; at least 1 is needed.")
+        if not 1 <= self.patches[axis] <= _MOST:
+            raise GridError(
+                f"{where}: `patches` is {shown(self.patches[axis])}; it must lie between 1 and "
+                f"{_MOST}."
+            )
+        if sites is not None and not 1 <= sites <= _MOST:
+            raise GridError(
+                f"{where}: `sites` is {shown(sites)}; it must lie between 1 and {_MOST}."
+            )
         if isinstance(boundary, str) and boundary != "periodic":
             raise GridError(f"{where}: boundary {boundary!r} is unknown; say 'periodic' or faces.")
         if isinstance(how, str) and how not in ("equispaced", "chebyshev"):

@@ -6,9 +6,11 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+from gpupatch.contract import shown
 from gpupatch.errors import CaseError
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_LONGEST = 80
 _PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
 _PART = re.compile(r"""(\.)|[ \t]+|[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*'|(.)""", re.DOTALL)
 _DEEPEST = 64
@@ -36,8 +38,8 @@ def read_toml(text: str, source: str) -> dict[str, Any]:
         if place:
             line, column = int(place[1]), int(place[2])
             lines = [*text.splitlines(), ""]
-            excerpt = lines[min(line, len(lines)) - 1]
-            message += f"\n    {excerpt}\n    {' ' * (column - 1)}^"
+            excerpt = _brief(lines[min(line, len(lines)) - 1])
+            message += f"\n    {excerpt}\n    {' ' * min(column - 1, _LONGEST)}^"
         raise CaseError(message) from error
     except RecursionError as error:
         raise CaseError(f"`{source}` nests its tables too deeply. Keep to a few levels.") from error
@@ -75,12 +77,13 @@ def set_entry(table: dict[str, Any], assignment: str) -> None:
             a list, table or string and does not end it.
     """
     path, equals, value = assignment.partition("=")
+    asked = _brief(assignment)
     keys = [key.strip() for key in path.split(".")]
     if len(keys) > _DEEPEST:
         raise CaseError(f"`--set {assignment[:40]}...` has too many parts. Keep to a few levels.")
     if not equals or not all(_BARE_KEY.fullmatch(key) for key in keys):
         raise CaseError(
-            f"`--set {assignment}` is not of the form path.to.key=value, such as "
+            f"`--set {asked}` is not of the form path.to.key=value, such as "
             "`--set grid.patches=96`."
         )
     place = table
@@ -88,7 +91,7 @@ def set_entry(table: dict[str, Any], assignment: str) -> None:
         place = place.setdefault(key, {})
         if not isinstance(place, dict):
             raise CaseError(
-                f"`--set {assignment}`: `{'.'.join(keys[:depth])}` is {place!r}, which has no "
+                f"`--set {asked}`: `{'.'.join(keys[:depth])}` is {shown(place)}, which has no "
                 "entries. Set it as a whole."
             )
     if value.strip():
@@ -103,9 +106,14 @@ def _value(text: str, assignment: str) -> Any:
         parsed = _loads(f"value = {text}")
     except (ValueError, RecursionError) as error:
         if text[0] in "[{\"'":
-            raise CaseError(f"the value in `--set {assignment}` is not TOML: {error}") from error
+            asked = _brief(assignment)
+            raise CaseError(f"the value in `--set {asked}` is not TOML: {error}") from error
         return text
     return parsed["value"] if parsed.keys() == {"value"} else text
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def dump_toml(table: Mapping[str, Any]) -> str:
