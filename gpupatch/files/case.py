@@ -126,6 +126,11 @@ class Case(Section):
         """The file that the case was read from; None if it is built in or made of tables."""
         return self._file
 
+    def read_from(self, file: Path) -> Case:
+        """This case, said to have been read from a file."""
+        self._file = file
+        return self
+
     @property
     def ndim(self) -> int:
         """Number of space dimensions."""

@@ -11,6 +11,9 @@ from typing import Any
 from gpupatch.files.case import Case
 from gpupatch.files.forms import FileCoefficient, FileInitial
 
+CASE_FILE = "the case file"
+"""What the case file is to the case."""
+
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -27,7 +30,9 @@ def fingerprints(case: Case, trust: bool) -> dict[str, dict[str, str]]:
     Raises:
         CaseError: if a file is not there, or not trusted.
     """
-    found: dict[str, Path] = {} if case.file is None else {"the case file": case.file}
+    found: dict[str, Path] = {}
+    if case.file is not None and case.file.is_file():
+        found[CASE_FILE] = case.file
     for path, reference in case.code.items():
         found[path] = case.rule_file(reference, trust=trust).path
     for section in ("coefficients", "initial"):

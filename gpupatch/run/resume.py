@@ -26,7 +26,7 @@ from gpupatch.run.execute import (
     run_case,
     told_warnings,
 )
-from gpupatch.run.inputs import changes
+from gpupatch.run.inputs import CASE_FILE, changes
 from gpupatch.run.put_down import CHECKPOINTS, TakenUp
 from gpupatch.schedule import FINISHED, Schedule
 
@@ -88,6 +88,7 @@ def resume(
         if not quiet:
             print("no checkpoint was made before the run died: it begins anew", flush=True)
         case = _case(report["case"], report, overrides)
+        _check_inputs(place, case, report, allow_change, trust)
         return run_case(
             case, place, backend=backend or _backend(report, overrides), overwrite=True,
             trust=trust, quiet=quiet,
@@ -119,13 +120,7 @@ def _go_on(
         )
     about, run = tree["about"], tree["run"]
     case = _case(read_toml(about["case"], CHECKPOINT), about, overrides)
-    changed = changes(about["inputs"], case.code_digests(trust))
-    if changed and not allow_change:
-        raise InputError(
-            f"{', '.join(changed)} changed since the run in `{place}` began. Undo that, begin "
-            "anew in another directory, or go on all the same with `--allow-change`: the case "
-            "stays what it was, and other files are read as they are now."
-        )
+    _check_inputs(place, case, about, allow_change, trust)
     reached, save = run["march"]["time"], case.time.save
     if case.time.end < reached:
         raise InputError(
@@ -142,6 +137,7 @@ def _go_on(
         print(f"going on from t = {reached:g}", flush=True)
         print(describe(case, parts, chosen.name, reason), flush=True)
     told = about_run(case, chosen.name, reason, trust)
+    # a case file that is gone has left its digest only
     told["inputs"] = {**about["inputs"], **told["inputs"]}
     return carry_out(case, parts, told, place, quiet, TakenUp(run, tree["cursor"]))
 
@@ -157,7 +153,26 @@ def _case(table: Mapping[str, Plain], about: Mapping[str, Any], overrides: Seque
     changed = {key: dict(one) if isinstance(one, dict) else one for key, one in table.items()}
     for assignment in overrides:
         set_entry(changed, assignment)
-    return parse_case(changed, about["case_name"], Path(about["case_directory"]))
+    case = parse_case(changed, about["case_name"], Path(about["case_directory"]))
+    file = about["inputs"].get(CASE_FILE)
+    return case.read_from(Path(file["path"])) if file else case
+
+
+def _check_inputs(
+    place: Path, case: Case, about: Mapping[str, Any], allow_change: bool, trust: bool
+) -> None:
+    """Refuse to go on with other files than the run began with, unless told.
+
+    Raises:
+        InputError: with the files that have changed.
+    """
+    changed = changes(about["inputs"], case.code_digests(trust))
+    if changed and not allow_change:
+        raise InputError(
+            f"{', '.join(changed)} changed since the run in `{place}` began. Undo that, begin "
+            "anew in another directory, or go on all the same with `--allow-change`: the case "
+            "stays what it was, and other files are read as they are now."
+        )
 
 
 def _backend(about: Mapping[str, Any], overrides: Sequence[str]) -> str | None:
@@ -186,7 +201,7 @@ def _report_of(place: Path) -> dict[str, Any]:
         InputError: if there is none, or not all that it must tell.
     """
     report = read_report(place / REPORT)
-    for name in ("status", "case", "case_name", "case_directory", "backend"):
+    for name in ("status", "case", "case_name", "case_directory", "inputs", "backend"):
         if name not in report:
             raise InputError(
                 f"`{place / REPORT}` says nothing about `{name}`, and there is no checkpoint. "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -44,12 +45,11 @@ class PatchScheme(Variable, Remembering):
         micro: name of the micro-stepper.
         dt: micro time step given by the user, or None.
         micro_steps: micro-steps taken so far by one patch.
-        micro_time: model time simulated so far by one patch.
     """
 
     kind: str
     functional: str
-    remembered = ("micro_steps", "micro_time")
+    remembered = ("micro_steps",)
 
     @property
     def lookahead(self) -> int:
@@ -61,7 +61,7 @@ class PatchScheme(Variable, Remembering):
         self.micro = canonical_stepper(micro)
         self.dt = dt
         self.micro_steps = 0
-        self.micro_time = 0.0
+        self._simulated = Fraction(0)
         self._fixed_dt: dict[MicroModel, float] = {}
         self._check_stepper()
 
@@ -197,21 +197,28 @@ class PatchScheme(Variable, Remembering):
         """Evaluations of the rule at one site so far."""
         return self.cell_updates
 
+    @property
+    def micro_time(self) -> float:
+        """Model time simulated so far by one patch: a sum that blocks of steps do not round."""
+        return float(self._simulated)
+
     def count(self, n_steps: int, dt: float) -> None:
         """Note that every patch has taken micro-steps."""
         self.micro_steps += n_steps
-        self.micro_time += n_steps * dt
+        self._simulated += n_steps * Fraction(dt)
 
     def memory(self) -> dict[str, Plain]:
         """A copy of counters and time steps chosen so far, in plain numbers and host arrays."""
         chosen = [self._fixed_dt.get(model) for model in self.models]
-        return super().memory() | {"chosen_dt": chosen}
+        simulated = list(self._simulated.as_integer_ratio())
+        return super().memory() | {"chosen_dt": chosen, "simulated": simulated}
 
     def remember(self, memory: Mapping[str, Plain]) -> None:
         """Take back what `memory` told."""
         super().remember(memory)
         chosen = zip(self.models, memory["chosen_dt"], strict=True)
         self._fixed_dt = {model: dt for model, dt in chosen if dt is not None}
+        self._simulated = Fraction(*memory["simulated"])
 
     def choose_dt(self, model: MicroModel, values: np.ndarray, t: float) -> float:
         """Micro time step: the one given, or the one chosen from the rule at these values.
@@ -388,7 +395,8 @@ class MeasuringScheme(PatchScheme):
         """Longest bursts for which the buffers protect the core from the edges.
 
         Diffusive: 0.046 buffer^2 / D keeps the error of frozen edges below 1e-3, and 0.359 below
-        1e-1. Hyperbolic: buffer / speed keeps it at zero, beyond it there is no bound.
+        1e-1. Hyperbolic: buffer / speed keeps it at zero, beyond it there is no bound. What decays
+        within a burst of the length in use is left out.
 
         Args:
             t: base time.
@@ -406,7 +414,7 @@ class MeasuringScheme(PatchScheme):
         for model in self.models:
             axes = tuple(a for a in range(model.coefficients.ndim) if a != 1)
             averaged = _with_coefficients(model, model.coefficients.mean(axis=axes))
-            D = analysis.diffusivity(averaged, extremes, t)
+            D = analysis.diffusivity(averaged, extremes, t, self.burst_spec.length)
             if D > 0:
                 longest.append((HEALED * buffer**2 / D, SPOILT * buffer**2 / D))
                 continue

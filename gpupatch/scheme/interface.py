@@ -52,13 +52,16 @@ class Scheme(Protocol):
         kind: name of the scheme.
         functional: what a coarse value is, in words.
         micro_steps: micro-steps taken so far by one patch.
-        micro_time: model time simulated so far by one patch.
     """
 
     kind: str
     functional: str
     micro_steps: int
-    micro_time: float
+
+    @property
+    def micro_time(self) -> float:
+        """Model time simulated so far by one patch."""
+        ...
 
     @property
     def names(self) -> tuple[str, ...]:
