@@ -40,7 +40,7 @@ save = 2
 [run]
 backend = "numpy"
 """
-PATIENCE = 20
+PATIENCE = 120
 
 
 @pytest.fixture(autouse=True)
