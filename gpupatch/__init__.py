@@ -65,7 +65,6 @@ if TYPE_CHECKING:
     from gpupatch.particles.state import ParticleState, make_state
     from gpupatch.projection import Projection, project
     from gpupatch.run import resume, run_case
-    from gpupatch.run.study import Study, study
     from gpupatch.scheme import (
         BoxFluxScheme,
         BoxProblem,
@@ -85,6 +84,7 @@ if TYPE_CHECKING:
     )
     from gpupatch.simulation import simulate
     from gpupatch.solution import Solution
+    from gpupatch.studies.study import Study, study
     from gpupatch.tasks.branch import Branch
     from gpupatch.tasks.choose import make_oracle
     from gpupatch.tasks.continuation import continue_
@@ -116,7 +116,7 @@ _HOMES = {
     "gpupatch.particles.state": "ParticleState make_state",
     "gpupatch.projection": "Projection project",
     "gpupatch.run": "resume run_case",
-    "gpupatch.run.study": "Study study",
+    "gpupatch.studies.study": "Study study",
     "gpupatch.scheme": "BoxFluxScheme BoxProblem BoxScheme BurstScheme ChainFluxScheme "
     "CoupledScheme FluxScheme ParticleBurstScheme ParticleFluxScheme ParticleProblem Problem "
     "Sampling StretchProblem StretchScheme particle_grid",

@@ -18,13 +18,14 @@ from gpupatch.errors import CaseError, InputError
 from gpupatch.files.case import load_case
 from gpupatch.micro import lattice
 from gpupatch.plot.pareto import study_figure
-from gpupatch.run import run_case, study_runs
-from gpupatch.run.interpolant import Interpolant
-from gpupatch.run.pareto import observed_orders, pareto_front
-from gpupatch.run.sweep import make_sweep, parse_axis
-from gpupatch.run.trial import Trial, attempt
-from gpupatch.run.truth import self_truth
+from gpupatch.run import run_case
 from gpupatch.scheme.coupled import CoupledScheme
+from gpupatch.studies import runs as study_runs
+from gpupatch.studies.interpolant import Interpolant
+from gpupatch.studies.pareto import observed_orders, pareto_front
+from gpupatch.studies.sweep import make_sweep, parse_axis
+from gpupatch.studies.trial import Trial, attempt
+from gpupatch.studies.truth import self_truth
 
 ROUND_OFF = 1e-12
 QUICK = ["grid.patches=10", "grid.ratio=0.25", "time.end=0.1", "time.save=2", "run.backend=numpy"]

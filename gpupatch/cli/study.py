@@ -8,8 +8,8 @@ from gpupatch.cli.arguments import Command, backend_argument, case_arguments, tr
 
 def _study(given: argparse.Namespace) -> int:
     from gpupatch.files.case import load_case
-    from gpupatch.run.study import study
-    from gpupatch.run.sweep import parse_axis
+    from gpupatch.studies.study import study
+    from gpupatch.studies.sweep import parse_axis
 
     case = load_case(given.case, given.set)
     result = study(

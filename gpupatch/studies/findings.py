@@ -15,11 +15,11 @@ from gpupatch._version import __version__
 from gpupatch.arrays import Macro
 from gpupatch.errors import SchemeError
 from gpupatch.files.accuracy import accuracy
-from gpupatch.run.pareto import observed_orders, pareto_front
-from gpupatch.run.sweep import Sweep, describe_settings
-from gpupatch.run.trial import Trial
-from gpupatch.run.truth import EXACT, FULL_DOMAIN, SELF, FullRun, Truth, through_functional
 from gpupatch.schedule import FINISHED
+from gpupatch.studies.pareto import observed_orders, pareto_front
+from gpupatch.studies.sweep import Sweep, describe_settings
+from gpupatch.studies.trial import Trial
+from gpupatch.studies.truth import EXACT, FULL_DOMAIN, SELF, FullRun, Truth, through_functional
 
 if TYPE_CHECKING:
     import xarray

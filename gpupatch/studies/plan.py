@@ -7,8 +7,8 @@ from typing import Any
 from gpupatch.errors import InputError, SchemeError, suggestion
 from gpupatch.files.particles import HELD
 from gpupatch.run.build import Parts
-from gpupatch.run.sweep import Sweep
-from gpupatch.run.truth import EXACT, FULL_DOMAIN, REFERENCES, SELF, no_full_domain
+from gpupatch.studies.sweep import Sweep
+from gpupatch.studies.truth import EXACT, FULL_DOMAIN, REFERENCES, SELF, no_full_domain
 
 
 class Plan:

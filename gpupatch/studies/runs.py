@@ -11,11 +11,12 @@ from typing import Any
 from gpupatch.arrays import Backend
 from gpupatch.errors import InputError
 from gpupatch.files.study import FILES, write_study
-from gpupatch.run.findings import Findings
-from gpupatch.run.study_plan import Plan
-from gpupatch.run.sweep import describe_settings, expected_work
-from gpupatch.run.trial import NOT_RUN, GivenUp, Trial, attempt
-from gpupatch.run.truth import (
+from gpupatch.schedule import FINISHED, INTERRUPTED, TERMINATED, Interrupts
+from gpupatch.studies.findings import Findings
+from gpupatch.studies.plan import Plan
+from gpupatch.studies.sweep import describe_settings, expected_work
+from gpupatch.studies.trial import NOT_RUN, GivenUp, Trial, attempt
+from gpupatch.studies.truth import (
     EXACT,
     FULL_DOMAIN,
     FullRun,
@@ -25,7 +26,6 @@ from gpupatch.run.truth import (
     run_full_domain,
     self_truth,
 )
-from gpupatch.schedule import FINISHED, INTERRUPTED, TERMINATED, Interrupts
 
 FULL_SECONDS = 60.0
 """Wall time that the full-domain run may be expected to take, if no limit is given."""

@@ -14,12 +14,12 @@ from gpupatch.files.case import Case, load_case
 from gpupatch.files.report import prepare_directory
 from gpupatch.run.build import build
 from gpupatch.run.execute import EXIT_CODES, about_run
-from gpupatch.run.findings import Findings
-from gpupatch.run.study_plan import Plan
-from gpupatch.run.study_runs import Runs
-from gpupatch.run.sweep import Sweep, make_sweep
-from gpupatch.run.trial import NOT_RUN, REFUSED, Trial
 from gpupatch.schedule import FINISHED
+from gpupatch.studies.findings import Findings
+from gpupatch.studies.plan import Plan
+from gpupatch.studies.runs import Runs
+from gpupatch.studies.sweep import Sweep, make_sweep
+from gpupatch.studies.trial import NOT_RUN, REFUSED, Trial
 
 if TYPE_CHECKING:
     import xarray

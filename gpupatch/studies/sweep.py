@@ -14,8 +14,8 @@ import numpy as np
 from gpupatch.errors import CaseError, GridError, InputError, suggestion
 from gpupatch.files.case import Case
 from gpupatch.files.toml import set_entry
-from gpupatch.run.axes import Axis, one_or_all, usual_axes, value_of
 from gpupatch.run.build import make_grid
+from gpupatch.studies.axes import Axis, one_or_all, usual_axes, value_of
 
 MOST_RUNS = 2000
 """Runs that a study may have."""

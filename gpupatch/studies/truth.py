@@ -16,11 +16,11 @@ from gpupatch.files.case import Case
 from gpupatch.files.forms import ExpressionCoefficient
 from gpupatch.files.particles import HELD
 from gpupatch.run.build import Parts
-from gpupatch.run.interpolant import Interpolant
-from gpupatch.run.trial import GivenUp, Trial
 from gpupatch.schedule import FINISHED, INTERRUPTED, TERMINATED
 from gpupatch.scheme import Scheme
 from gpupatch.simulation import simulate
+from gpupatch.studies.interpolant import Interpolant
+from gpupatch.studies.trial import GivenUp, Trial
 
 EXACT, FULL_DOMAIN, SELF = "exact", "full_domain", "self"
 REFERENCES = (EXACT, FULL_DOMAIN, SELF)

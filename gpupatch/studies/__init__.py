@@ -1,0 +1,1 @@
+"""Accuracy for cost: a case run over a sweep of its settings."""
