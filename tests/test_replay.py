@@ -154,6 +154,7 @@ def test_a_rule_file_needs_trust_and_must_be_what_it_was(failed_run, tmp_path, c
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.filterwarnings("ignore:.* patches failed in a burst")
 def test_particles_that_were_thrown_out_are_named(tmp_path, capsys):
     (tmp_path / "case.toml").write_text(PARTICLES)
     out = tmp_path / "out"

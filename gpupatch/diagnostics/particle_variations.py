@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gpupatch.arrays import Macro
 from gpupatch.burst import Burst
 from gpupatch.diagnostics.noisy import Noisy
+from gpupatch.errors import SchemeError
 from gpupatch.particles.interaction import Bonds, chain
 from gpupatch.scheme.chain_flux import ChainFluxScheme
 from gpupatch.scheme.particle_burst import ParticleBurstScheme
@@ -178,6 +179,11 @@ class ParticleVariations:
         while True:
             samples = one.take(n)
             mean, error = float(samples.mean()), _error(samples)
+            if not math.isfinite(mean):
+                raise SchemeError(
+                    "patches fail in bursts, so that they show no diffusivity. Use a smaller "
+                    "`burst.dt`, a softer potential or a lower density."
+                )
             if error <= tolerance * abs(mean) or one.steps_per_replica * n >= self.budget:
                 return Noisy(mean, error, n)
             n = self._more(n, error / abs(mean), tolerance, one.steps_per_replica)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gpupatch.arrays import Macro
 from gpupatch.diagnostics.finding import TOLERANCE
 from gpupatch.diagnostics.variations import Variations
+from gpupatch.errors import SchemeError
 from gpupatch.projection import Projection
 from gpupatch.scheme.interface import Scheme
 
@@ -40,8 +41,18 @@ class Trial:
 
     @functools.cached_property
     def measured(self) -> tuple[Macro, Macro | None]:
-        """dU/dt of the scheme, and its standard error where it is random."""
-        return self.variations.slope(self.variations.scheme, self.t, self.U)
+        """dU/dt of the scheme, and its standard error where it is random.
+
+        Raises:
+            SchemeError: if it is not finite.
+        """
+        slope, error = self.variations.slope(self.variations.scheme, self.t, self.U)
+        if not np.isfinite(slope).all():
+            raise SchemeError(
+                f"the slope measured at t = {self.t:.6g} is not finite, so that it tells nothing. "
+                "Use a smaller `burst.dt`, or check the rule, its parameters and the state."
+            )
+        return slope, error
 
     @property
     def slope(self) -> Macro:
