@@ -58,6 +58,8 @@ def plot_run(
     """
     folder = Path(directory)
     path = folder / "plot.png" if output is None else Path(output)
+    if path.is_dir():
+        raise InputError(f"`{path}` is a directory. Give the name of a picture, such as plot.pdf.")
     if output is None and path.is_symlink():
         raise InputError(f"`{path}` is a link; the picture would end up elsewhere. Remove it.")
     for file in (folder / "solution.nc", folder / "report.json"):

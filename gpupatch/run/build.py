@@ -106,6 +106,11 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
         raise CaseError(
             f"`initial.{stray[0]}`: rule `{rule.name}` has the fields {', '.join(rule.fields)}."
         )
+    for functions in initial:
+        if isinstance(scheme, BurstScheme | FluxScheme):
+            scheme.averages(functions, None)
+        else:
+            problem.sample(functions, None, 1)
     return _with_exact(case, scheme, initial)
 
 

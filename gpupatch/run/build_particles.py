@@ -33,6 +33,7 @@ from gpupatch.scheme.interface import Scheme
 from gpupatch.scheme.particle_burst import ParticleBurstScheme
 from gpupatch.scheme.particle_flux import ParticleFluxScheme
 from gpupatch.scheme.particles import ParticleProblem, particle_grid
+from gpupatch.scheme.problem import call
 from gpupatch.scheme.sampling import Sampling
 from gpupatch.scheme.stretch import StretchProblem, StretchScheme
 
@@ -273,7 +274,7 @@ def check_size(case: Case, particles: Particles, problem: ParticleProblem, initi
     each = float(particles.number or 0)
     if particles.number is None:
         x = np.meshgrid(*problem.grid.centres, indexing="ij")
-        densest = max(float(np.max(one["density"](*x))) for one in initial)
+        densest = max(float(np.max(call(one["density"], x, None))) for one in initial)
         each = densest * math.prod(problem.width) / case.scheme.weight
     each = min(max(each, 1.0), 1e18)
     require(
@@ -292,7 +293,7 @@ def check_positive(problem: ParticleProblem, initial: list[dict[str, Any]]) -> N
     x = np.meshgrid(*problem.grid.centres, indexing="ij")
     for one in initial:
         for name in {"density", "energy", "temperature"} & one.keys():
-            values = np.broadcast_to(one[name](*x), problem.grid.patches)
+            values = np.broadcast_to(call(one[name], x, None), problem.grid.patches)
             if values.min() < 0:
                 worst = np.unravel_index(values.argmin(), values.shape)
                 where = ", ".join(f"{axis[worst]:g}" for axis in x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +15,12 @@ from gpupatch.files.forms import RandomInitial
 from gpupatch.grid import PatchGrid
 from gpupatch.micro.noise import normals, philox
 
+_UNREADABLE = (
+    ValueError, KeyError, TypeError, OSError, EOFError, MemoryError, NotImplementedError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What NumPy and the archives that it reads raise about damaged files."""
+
 
 def read_array(case: Case, reference: str, trust: bool) -> NDArray[np.float64]:
     """The array that "values.npz:name" or "values.npy" means; pickles are refused.
@@ -22,14 +30,20 @@ def read_array(case: Case, reference: str, trust: bool) -> NDArray[np.float64]:
     """
     path, key = case.data_file(reference, trust=trust)
     try:
-        loaded = np.load(path, allow_pickle=False)
-        array = loaded[key] if key is not None else loaded
-        return np.asarray(array, dtype=float)
-    except (ValueError, KeyError, TypeError, OSError) as error:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            array = loaded[key] if key is not None else loaded
+    except _UNREADABLE as error:
         raise CaseError(
             f"`{reference}` cannot be read as an array of numbers ({error}). Write it with "
             "`numpy.savez(file, name=array)` and name it `file.npz:name`."
         ) from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        found = getattr(array, "dtype", "several arrays")
+        raise CaseError(
+            f"`{reference}` holds {found}. Name one array of real numbers in it."
+        )
+    return array.astype(float)
 
 
 def stored_field(grid: PatchGrid, values: NDArray[np.float64], path: str) -> Callable:

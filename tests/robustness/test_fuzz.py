@@ -75,7 +75,7 @@ _TOKENS = st.sampled_from(
         "0x1",
         "1_0",
         "1j",
-    ]  # fmt: skip
+    ]
 )
 _formulas = st.lists(_TOKENS, max_size=25).map(" ".join)
 _junk = st.recursive(
