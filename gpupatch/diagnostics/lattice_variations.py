@@ -16,6 +16,7 @@ from gpupatch.errors import GpupatchError
 from gpupatch.projection import Projection
 from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme
 from gpupatch.scheme.problem import Problem
+from gpupatch.stencil import SPECTRAL
 
 LatticeScheme = CoupledScheme | BurstScheme | FluxScheme
 SEEDS = 8
@@ -95,14 +96,20 @@ class LatticeVariations:
 
     def other_order(self) -> Sequence[Any]:
         """The next lower and the next higher order, as far as there are any."""
-        order, n = self.scheme.made_of.get("order", 4), min(self.problem.grid.patches)
-        if order == "spectral":
-            fitting = [p for p in ORDERS if p < n]
-            wanted = fitting[-1:]
+        order, grid = self.scheme.made_of.get("order", 4), self.problem.grid
+        if order == SPECTRAL:
+            lower, higher = [p for p in ORDERS if p < min(grid.patches)][-1:], []
         else:
-            wanted = [p for p in (order - 2, order + 2) if p in ORDERS]
-        found = [self.attempted("other_order", order=p) for p in wanted]
-        return [one for one in found if one is not None]
+            lower, higher = [p for p in ORDERS if p == order - 2], [order + 2]
+            # on few periodic patches trigonometric interpolation is what is left
+            spectral = self.scheme.kind != "flux" and all(map(grid.periodic, range(grid.ndim)))
+            higher += [SPECTRAL] if spectral else []
+        made = [self.attempted("other_order", order=p) for p in lower]
+        for p in higher:
+            if (one := self.attempted("other_order", order=p)) is not None:
+                made.append(one)
+                break
+        return [one for one in made if one is not None]
 
     def leap(self, inner_step: float, finer: int) -> tuple[Projection, float] | None:
         """The projection with leaps so many times as short, and the time of one macro step.

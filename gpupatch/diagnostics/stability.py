@@ -17,7 +17,7 @@ NEUTRAL = 1e-8
 """Growth over one macro step that is rounding."""
 PERTURBATION = 1e-6
 """Size of perturbations, in units of the largest value."""
-KRYLOV = 20
+KRYLOV = 12
 """Perturbations that are tried for the leading modes of larger systems."""
 PARTS = 8
 """Parts of a burst in which the fading of a transient is looked for."""

@@ -199,13 +199,17 @@ def round_down(value: float) -> float:
     return float(np.floor(value / unit * (1 + 1e-12)) * unit)
 
 
-def diffusivity(model: MicroModel, extremes: NDArray[np.float64], t: float = 0.0) -> float:
+def diffusivity(
+    model: MicroModel, extremes: NDArray[np.float64], t: float = 0.0, lasting: float = 0.0
+) -> float:
     """Largest diffusivity of the linearised rule, from -d^2 Re(lambda)/d(theta)^2 dx^2 / 2.
 
     Args:
         model: the micro-model.
         extremes: least and largest value of each field, [field, 2].
         t: time.
+        lasting: time over which a uniform disturbance must not have decayed to count: what
+            relaxes faster than that does not get far.
 
     Returns:
         Diffusivity, length^2/time.
@@ -216,7 +220,8 @@ def diffusivity(model: MicroModel, extremes: NDArray[np.float64], t: float = 0.0
         theta[1, axis] = 0.05
         real = np.sort(spectrum(model, extremes, theta, t).real, axis=-1)
         curvature = (real[:, 0] - real[:, 1]) / 0.05**2
-        largest = max(largest, float(curvature.max()) * dx**2)
+        counted = np.where(real[:, 0] * lasting > -1, curvature, 0.0)
+        largest = max(largest, float(counted.max()) * dx**2)
     return largest
 
 
