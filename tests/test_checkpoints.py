@@ -174,8 +174,9 @@ RUNS = {
                 "run.replicas=1", "compare=", "grid.core=0.011", "grid.buffer=0.016",
             ),
             "chains": (
-                "chain_heat", "particles.number=41", "grid.core=15", "grid.buffer=13", "burst.replicas=2", "run.replicas=1", "time.end=32000",
-                "time.save=3", "burst.length=12", "burst.heal=2", "grid.patches=4",
+                "chain_heat", "particles.number=41", "grid.core=15", "grid.buffer=13",
+                "burst.replicas=2", "run.replicas=1", "time.end=32000", "time.save=3",
+                "burst.length=12", "burst.heal=2", "grid.patches=4",
             ),
             "boxes": (
                 "lj_fluid", "particles.number=108", "scheme.settle=0.05", "time.end=0.3",

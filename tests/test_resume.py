@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import netCDF4
 import numpy as np
@@ -98,11 +99,13 @@ def run(path: Path, out: Path, *words: str) -> int:
     return main(["run", str(path), "--out", str(out), "--quiet", *words])
 
 
-def contents(path: Path) -> dict:
+def contents(path: Path) -> dict[str, Any]:
     """Every variable, its attributes, and those of the file."""
     with netCDF4.Dataset(str(path)) as file:
         file.set_auto_mask(False)
-        found = {"attributes": {name: file.getncattr(name) for name in file.ncattrs()}}
+        found: dict[str, Any] = {
+            "attributes": {name: file.getncattr(name) for name in file.ncattrs()}
+        }
         for name, stored in file.variables.items():
             facts = {key: stored.getncattr(key) for key in stored.ncattrs()}
             found[name] = (stored.dimensions, str(stored.dtype), facts, stored[...])
