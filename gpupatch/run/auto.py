@@ -201,7 +201,7 @@ def _choose_burst(made: _Choosing, window: Window) -> None:
     """Core, buffers, burst and healing."""
     core = window.core
     if window.period and not window.whole_periods:
-        core = window.period * max(1, round(core / window.period))
+        core = window.period * math.ceil(core / window.period * (1 - 1e-9))
         _resize(made, window, "core", core, f"a whole number of periods of {window.period:.4g}")
     room = (LARGEST_SHARE * window.distance - core) / 2
     tolerance = made.case.diagnostics.tolerance
@@ -277,9 +277,7 @@ def _choose_step(made: _Choosing) -> None:
         chosen /= 2
         set_entry(made.table, f"time.step={_text(chosen)}")
         if "D8" not in made.diagnosis(made.parts(), ["D8"]).raised:
-            reason = (
-                f"the longest half of a half of it at which `{made.case.time.projection}` is stable"
-            )
+            reason = f"halved until no mode grows with `{made.case.time.projection}` (D8)"
             made.changes.append(Change("time.step", step, chosen, reason))
             return
     raise CaseError(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gpupatch.backends._numba import NumbaBackend
 from gpupatch.backends._numpy import NumpyBackend
 from gpupatch.burst import Burst
 from gpupatch.particles.dynamics import Brownian, HardRods, Langevin, VelocityFlips
@@ -21,7 +22,7 @@ from gpupatch.scheme.particle_flux import ParticleFluxScheme
 from gpupatch.scheme.particles import ParticleProblem, particle_grid
 from gpupatch.scheme.sampling import Sampling
 
-NUMPY = NumpyBackend()
+NUMPY, NUMBA = NumpyBackend(), NumbaBackend()
 QUIET = Sampling("weighted", common=True)
 
 
@@ -49,9 +50,7 @@ def wave(level, length, share=0.3):
 def walkers(burst=1.2e-5, density=4e3, cells=6, seed=1, step=None, sampling=QUIET, kind="flux",
             replicas=4, buffer=0.015, backend=NUMPY, **more):  # fmt: skip
     """Independent walkers of diffusivity 1 on the unit line, in cores 0.01 wide."""
-    one = problem(
-        ParticleModel(1, Brownian()), 0.01 + 2 * buffer, 0.01, seed, cells, 1.0, **more
-    )
+    one = problem(ParticleModel(1, Brownian()), 0.01 + 2 * buffer, 0.01, seed, cells, 1.0, **more)
     made = ParticleFluxScheme if kind == "flux" else ParticleBurstScheme
     scheme = made(one, backend, Burst(burst, replicas=replicas), sampling=sampling)
     projection = None if step is None else Projection("euler", step)
@@ -72,7 +71,7 @@ def soft(sigma, seed=1, density=6.0, strength=0.4):
     pair = Pair(gaussian, {"epsilon": strength / sigma / 6.0, "sigma": sigma}, 4 * sigma)
     one = problem(ParticleModel(1, Brownian(), pair), 6.0, 2.0, seed, 4)
     scheme = ParticleFluxScheme(
-        one, NUMPY, Burst(0.3, heal=0.06, dt=0.02, replicas=8), sampling=Sampling(common=True)
+        one, NUMBA, Burst(0.3, heal=0.06, dt=0.02, replicas=8), sampling=Sampling(common=True)
     )
     return Twin(scheme, {"density": wave(density, 96.0, 0.2)})
 
@@ -85,7 +84,7 @@ def langevin(friction, burst, heal, seed=1, step=None, dt=None, density=60.0):
         model, 0.5 * reach + 2 * reach, 0.5 * reach, seed, 4, controls={"temperature": friction}
     )
     scheme = ParticleFluxScheme(
-        one, NUMPY, Burst(burst, heal=heal, dt=dt or min(0.2 / friction, burst / 8), replicas=8),
+        one, NUMBA, Burst(burst, heal=heal, dt=dt or min(0.2 / friction, burst / 8), replicas=8),
         sampling=Sampling(common=True),
     )  # fmt: skip
     projection = None if step is None else Projection("euler", step)
@@ -99,7 +98,7 @@ def oscillators(burst, heal, seed=1, rate=0.5, n=61):
         field=Field(pinned, {"k": 1.0}),
     )  # fmt: skip
     one = problem(model, float(n), 21.0, seed, 4, controls={}, names=("energy",))
-    scheme = ChainFluxScheme(one, NUMPY, Burst(burst, heal=heal, dt=0.1, replicas=16))
+    scheme = ChainFluxScheme(one, NUMBA, Burst(burst, heal=heal, dt=0.1, replicas=16))
     return Twin(scheme, {"energy": wave(1.0, 4.0 * n * 4)})
 
 
