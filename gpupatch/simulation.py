@@ -11,7 +11,7 @@ from typing import Any
 
 from gpupatch.arrays import Handle, Macro, Micro
 from gpupatch.checkpoints import Checkpoint, Checkpoints, check_identity, identity, read
-from gpupatch.contract import checked
+from gpupatch.contract import checked, shown
 from gpupatch.errors import InputError, NonFiniteError
 from gpupatch.files.accuracy import accuracy
 from gpupatch.march import March
@@ -261,14 +261,20 @@ class _Run:
         """Coarse values, and micro fields, exact solution and standard errors where there are."""
         coarse = self.scheme.coarse(state)
         micro = self.scheme.fields(state, t) if self.keep_micro else None
-        return coarse, micro, self._exact_values(t), self.scheme.uncertainty(state)
+        return coarse, micro, self._exact_values(t, coarse), self.scheme.uncertainty(state)
 
-    def _exact_values(self, t: float) -> Macro | None:
+    def _exact_values(self, t: float, coarse: Macro) -> Macro | None:
         if self.functions is None:
             return None
         if isinstance(self.functions, Mapping):
             return self.scheme.exact(self.functions, t)
-        return self.functions(t)
+        exact = self.functions(t)
+        if getattr(exact, "shape", None) != coarse.shape:
+            raise InputError(
+                f"`exact` returned {shown(exact)} at t = {t:.6g}; it must return coarse values, an "
+                f"array of shape {coarse.shape}."
+            )
+        return exact
 
     def save_last(self) -> None:
         """Keep the last good state of a run that ends early, if it is later than the last save."""

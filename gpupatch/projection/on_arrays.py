@@ -324,6 +324,9 @@ def project(
 
 def _numbers(name: str, given: Any) -> np.ndarray:
     try:
-        return np.array(given, dtype=float)
+        values = np.array(given, dtype=float)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"`{name}` of `project` is {shown(given)}; give numbers.") from error
+    if not np.isfinite(values).all():
+        raise InputError(f"`{name}` of `project` is {shown(given)}; give finite numbers.")
+    return values
