@@ -1,6 +1,7 @@
 """`gpupatch replay`: what a run writes about a failed patch, and what is made of it."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -137,6 +138,28 @@ def test_another_backend_finds_the_fault_at_the_same_step(failed_run):
     one, other = (replay(file, backend=name, trust=True) for name in ("numpy", "numba"))
     assert one.fault == other.fault
     np.testing.assert_allclose(one.shown[-2]["u"], other.shown[-2]["u"], rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:.* patches failed in a burst")
+def test_a_run_that_goes_on_remembers_which_patches_have_failed(tmp_path, failed_run):
+    out = tmp_path / "out"
+    shutil.copy(failed_run / "rules.py", tmp_path)
+    (tmp_path / "case.toml").write_text(
+        CASE + 'on_failure = "quarantine"\n[checkpoint]\nevery = 1\n'
+    )
+    arguments = ["run", str(tmp_path / "case.toml"), "--trust", "-q", "--set", "time.end=0.002"]
+    assert main([*arguments, "--out", str(out)]) == 0
+    before = json.loads((out / "report.json").read_text())["quarantine"]
+    files = sorted(one.name for one in out.glob("failed_patch*"))
+    assert main(["resume", str(out), "--trust", "-q", "--set", "time.end=0.004"]) == 0
+    after = json.loads((out / "report.json").read_text())["quarantine"]
+    assert before["failures"] == 2 * before["bursts"]
+    assert after["failures"] == 2 * after["bursts"] > before["failures"]
+    for one, other in zip(before["patches"], after["patches"], strict=True):
+        assert (one["patch"], one["first"]) == (other["patch"], other["first"])
+        assert one["times"] < other["times"]
+    assert sorted(one.name for one in out.glob("failed_patch*")) == files
+    assert len(files) == 2
 
 
 def test_a_rule_file_needs_trust_and_must_be_what_it_was(failed_run, tmp_path, capsys):

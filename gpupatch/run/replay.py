@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ _SHOWN = 12
 class FailureRecord:
     """Writes a file for each of the first patches that fail in a run.
 
+    Files that are there already belong to the run that is taken up, and are left as they are.
+
     Args:
         directory: of the results.
         scheme: what is run; it is told whom to call.
@@ -36,7 +39,8 @@ class FailureRecord:
     """
 
     def __init__(self, directory: Path, scheme: Scheme, about: Mapping[str, Plain]):
-        self._directory, self._about, self._seen = directory, about, set[tuple[int, ...]]()
+        self._directory, self._about = directory, about
+        self._seen = {_who(tree) for tree in _earlier(directory)}
         self._scheme: Any = scheme
         if hasattr(scheme, "quarantine"):
             self._scheme.quarantine.on_failure = self
@@ -60,6 +64,18 @@ class FailureRecord:
         """
         if hasattr(self._scheme, "failed"):
             self(self._scheme.failed(failure, t, state))
+
+
+def _who(tree: Mapping[str, Plain]) -> tuple[int, ...]:
+    return (tree["batch"], tree["member"], *tree["patch"])
+
+
+def _earlier(directory: Path) -> Iterator[dict[str, Plain]]:
+    """What is told of patches that failed before; files that cannot be read tell nothing."""
+    for name in REPLAYS:
+        if (directory / name).exists():
+            with contextlib.suppress(InputError):
+                yield read_replay(directory / name)
 
 
 def tree_of(failed: FailedPatch, scheme: Scheme, about: Mapping[str, Plain]) -> dict[str, Plain]:
