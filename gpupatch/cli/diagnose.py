@@ -1,6 +1,7 @@
 """The command that tests the assumptions of the method: diagnose."""
 
 import argparse
+import sys
 
 from gpupatch.cli.arguments import (
     OK,
@@ -31,6 +32,13 @@ def _diagnose(given: argparse.Namespace) -> int:
         if not (given.quiet or given.json):
             print(choice.told(), flush=True)
     only = None if given.only is None else [one.strip() for one in given.only.split(",")]
+    if case.particles is not None and not (given.quiet or given.json):
+        print(
+            "gpupatch: slopes of particles are compared until noise lets them be told apart; all "
+            "tests together take up to a dozen times as long as the run. `--only D3` asks for one.",
+            file=sys.stderr,
+            flush=True,
+        )
     with told_warnings():
         diagnosis = diagnose_case(
             case, backend=given.backend, trust=given.trust, only=only, at=given.at

@@ -22,7 +22,7 @@ from gpupatch.scheme.particle_density import DensityScheme
 from gpupatch.scheme.particles import ParticleScheme
 from gpupatch.scheme.problem import Initial
 
-RUNS = 3.0
+RUNS = 1.5
 """Runs, as long as the one that is diagnosed, whose work one comparison may take."""
 LEAST_WORK = 3e7
 """Micro-steps of particles that one comparison may take even then."""
