@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import dct
 
 from gpupatch.errors import InputError
 from gpupatch.projection import Projection
@@ -15,8 +17,11 @@ from gpupatch.tasks.oracle import Oracle, Slopes, exact
 DENSE = 600
 """Unknowns up to which a Jacobian is assembled column by column; beyond, Krylov spaces are."""
 
-NOISY_STEP = 0.1
+NOISY_STEP = 0.2
 """Relative difference step of random slopes when nothing is said."""
+
+_SPOILT = 0.25
+"""Relative error of a step by noise of the derivative for which nothing more is measured."""
 
 Vectors = NDArray[np.float64]
 
@@ -29,8 +34,9 @@ class Equations:
         G'(U) V = [G(U + e V) - G(U - e V)] / 2 e
 
     e is the cube root of the rounding error times the size of U: rounding and truncation are then
-    of the same order. Of random slopes the two sides meet the same random numbers and e is a tenth
-    of U, so that what noise is left, sigma/e, stays well below the derivative.
+    of the same order. Of random slopes the two sides meet the same random numbers and e is a fifth
+    of U, so that what noise is left, sigma/e, stays well below the derivative; directions
+    are waves, which move all unknowns at once and so suffer least from it.
 
     With T, fast modes of G' gather at -1/T, so that Krylov spaces need few directions.
 
@@ -109,12 +115,48 @@ class Equations:
         ))  # fmt: skip
 
     def jacobian(self, x: Vectors, p: float | None = None, draw: int = 0) -> NDArray[np.float64]:
-        """G'(U), column by column, [unknown, unknown]."""
-        return self.derivative(x, np.eye(len(x)), p, draw=draw).values.T
+        """G'(U), [unknown, unknown]."""
+        return self.jacobian_parts(x, p, draw)[0]
 
     def jacobian_parts(
         self, x: Vectors, p: float | None = None, draw: int = 0
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """G'(U) and its uncertainty, [unknown, unknown] and [unknown, unknown, source]."""
-        found = self.derivative(x, np.eye(len(x)), p, draw=draw)
-        return found.values.T, found.parts.transpose(1, 0, 2)
+        if not self.oracle.noisy:
+            return self.derivative(x, np.eye(len(x)), p).values.T, np.zeros((len(x), len(x), 0))
+        waves = dct(np.eye(len(x)), norm="ortho")
+        found = self.derivative(x, waves, p, draw=draw)
+        return found.values.T @ waves, np.einsum("kis,kj->ijs", found.parts, waves)
+
+    def averaged_jacobian(self, x: Vectors, p: float | None, draws: Iterable[int]) -> Vectors:
+        """G'(U) of random slopes, measured until its noise spoils steps by no more than a quarter.
+
+        The noise of G'^-1 G' is judged by its Frobenius norm over sqrt(n), from all sources.
+
+        Args:
+            x: state, [unknown].
+            p: value of the parameter.
+            draws: numbers of random numbers, one for each measurement; when they are used up, what
+                has been measured has to do.
+
+        Returns:
+            The mean over draws, [unknown, unknown].
+
+        Raises:
+            InputError: if there is more noise than derivative even then.
+        """
+        total, square, count, spoilt = np.zeros((len(x), len(x))), 0.0, 0, np.inf
+        for draw in draws:
+            J, parts = self.jacobian_parts(x, p, draw)
+            total, square, count = total + J, square + (parts**2).sum(axis=-1), count + 1
+            inverse = np.linalg.pinv(total / count, rcond=1e-8)
+            noise = inverse**2 @ (square / count**2)
+            spoilt = float(np.sqrt(noise.sum() / len(x)))
+            if spoilt <= _SPOILT:
+                break
+        if not spoilt <= 1:
+            raise InputError(
+                f"noise hides the derivative of the slope (it is {spoilt:.2g} times as large as "
+                "what it is inverted to). Use more `burst.replicas` or longer bursts."
+            )
+        return total / count

@@ -331,5 +331,7 @@ def _of_one_member(scheme: Any) -> Any:
 
 def draws(seed: int, draw: int) -> int:
     """A seed of its own for every draw."""
-    word = np.random.SeedSequence([seed, draw]).generate_state(1, np.uint64)[0]
+    word = np.random.SeedSequence([seed, 2 * abs(draw) + (draw < 0)]).generate_state(1, np.uint64)[
+        0
+    ]
     return int(word >> np.uint64(1))

@@ -34,6 +34,9 @@ _HALVINGS = 12
 _INDISTINCT = 2.0
 """Standard errors within which a measured slope counts as zero, in the root mean square."""
 
+_DRAWS = 8
+"""Times that a random Jacobian is measured at most."""
+
 _ROUNDING = 1e-8
 """Relative length of a step below which a residual that no longer decreases is rounding."""
 
@@ -335,14 +338,14 @@ def _noisy_search(equations, x, p, tolerance, iterations):
     J = np.zeros((0, 0))
     while True:
         draw += 1
-        found = equations(x[None], p, draw)
+        found = equations(x[None], p, -draw)
         F, error = found.values[0], found.error[0]
         residuals.append(float(np.abs(F).max()))
         indistinct = np.sqrt(np.mean(F**2)) <= _INDISTINCT * np.sqrt(np.mean(error**2))
         if not (indistinct and J.size):
-            J = equations.jacobian(x, p, draw=draw)
+            J = equations.averaged_jacobian(x, p, range(_DRAWS * draw, _DRAWS * (draw + 1)))
         step, *parts = keeping_totals(J, oracle, [-F, *(-found.parts[0].T)])
-        if not np.isfinite(step).all() or not np.isfinite(J).all():
+        if not np.isfinite(step).all():
             raise InputError(
                 "the slope stopped being finite during the search. Begin nearer to the steady "
                 "state, or use a smaller micro time step."

@@ -1,0 +1,63 @@
+"""Macroscopic systems whose steady states and spectra are known."""
+
+import numpy as np
+
+import gpupatch as gp
+from gpupatch.micro import lattice
+
+NUMPY, _ = gp.get_backend("numpy")
+
+
+@gp.rule(fields="u")
+def chafee_infante(u, strength, dx):
+    """A rod that is unstable in its middle: du/dt = u_xx + strength (u - u^3)."""
+    return (u[1] - 2 * u[0] + u[-1]) / dx**2 + strength * (u[0] - u[0] ** 3)
+
+
+def ring(patches, strength=2.0, sites=7, **options):
+    """The rod closed on itself, which holds odd states of twice its length."""
+    grid = gp.PatchGrid([(0.0, 2 * np.pi)], [patches], sites, ratio=0.1, offset=-0.5)
+    problem = gp.Problem(chafee_infante, grid, {"strength": strength})
+    return gp.CoupledScheme(problem, NUMPY, order=4, **options)
+
+
+def rod(patches=10, strength=0.5):
+    """The rod held at zero at both ends, in patches of three sites."""
+    ends = (gp.dirichlet(0.0), gp.dirichlet(0.0))
+    dx = np.pi / patches / 6
+    grid = gp.PatchGrid([(0.0, np.pi)], [patches], 3, dx=dx, boundary=[ends])
+    problem = gp.Problem(chafee_infante, grid, {"strength": strength})
+    return gp.CoupledScheme(problem, NUMPY, order=4)
+
+
+def fronts(patches=60, epsilon=0.5):
+    """FitzHugh-Nagumo fronts in a box without flux, in patches that cover 30 % of it."""
+    ends = (gp.neumann(), gp.neumann())
+    dx = 0.1 * 20 / patches
+    grid = gp.PatchGrid([(0.0, 20.0)], [patches], 3, dx=dx, boundary=[ends])
+    parameters = {"d": 4.0, "epsilon": epsilon, "a0": -0.03, "a1": 2.0}
+    problem = gp.Problem(lattice.get("fitzhugh_nagumo", 1), grid, parameters)
+    return gp.CoupledScheme(problem, NUMPY, order=4)
+
+
+FRONT = {
+    "u": lambda x: 0.03 + 0.75 * np.tanh((x - 16.4) / 1.6),
+    "v": lambda x: -0.346 + 0.6 / (1 + np.exp((16.0 - x) / 1.5)),
+}
+
+
+def rods(seed=0, replicas=32, low=0.2, high=0.8, **problem):
+    """Hard rods of length 1/2 between reservoirs of two densities."""
+    ends = (gp.dirichlet(low), gp.dirichlet(high))
+    cells = gp.particle_grid([(0.0, 120.0)], [6], width=20.0, boundary=[ends])
+    model = gp.ParticleModel(1, gp.HardRods(length=0.5))
+    given = gp.ParticleProblem(model, cells, {"temperature": 1.0}, core=8.0, seed=seed, **problem)
+    burst = gp.Burst(0.35, heal=0.05, dt=0.05, replicas=replicas)
+    return gp.ParticleFluxScheme(given, NUMPY, burst, sampling=gp.Sampling(common=True))
+
+
+def rods_at_rest(x, low=0.2, high=0.8):
+    """The density with a constant flux: rho/(1 - rho/2) is linear, as D = 1/(1 - rho/2)^2."""
+    ends = [one / (1 - one / 2) for one in (low, high)]
+    linear = ends[0] + (ends[1] - ends[0]) * x / 120
+    return linear / (1 + linear / 2)
