@@ -1,6 +1,7 @@
 """Wrong values for every argument of every public function: told by name, in the error family."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ UNIT = {"epsilon": 1.0, "sigma": 1.0}
 HEAT = lattice.get("diffusion", 1)
 MEDIUM = lattice.get("heterogeneous_diffusion", 1)
 RING = gp.PatchGrid([(0.0, 1.0)], [12], 5, ratio=0.2)
-CORES = dict(domain=[(0.0, 1.0)], patches=[12], dx=1e-3, core=0.01, buffer=0.01)
+CORES: dict[str, Any] = dict(domain=[(0.0, 1.0)], patches=[12], dx=1e-3, core=0.01, buffer=0.01)
 LINE = gp.particle_grid([(0.0, 96.0)], [8], 4.0)
 PLACES = gp.particle_grid([(0.0, 1.0)], [2], 0.1)
 THREE = [gp.ParticleModel(3, one(), gp.Pair(LJ, UNIT, 2.0)) for one in (gp.Langevin, gp.Sheared)]
@@ -58,7 +59,7 @@ def made(declare, function):
     return lambda **given: declare(**given)(function)
 
 
-CALLS = {
+CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "Angles": (gp.Angles, dict(energy=bending, parameters={"k": 1.0}, triples=gp.chain_angles(4))),
     "Bonds": (gp.Bonds, dict(potential=SPRING, parameters={"k": 1.0}, pairs=gp.chain(4))),
     "BoxFluxScheme": (gp.BoxFluxScheme, dict(problem=SHEARED, backend=NUMPY, burst=gp.Burst(1.0, heal=0.1, dt=0.005), order=2, strength=None, capacity=None, settle=0.1, tolerance=None)),
@@ -182,6 +183,6 @@ def test_a_checked_function_is_called_when_its_arguments_are_what_they_say():
         ((), "missing a required argument"),
     ):
         with pytest.raises(InputError, match=told):
-            scale(*arguments)
+            scale(*arguments)  # pyright: ignore
     with pytest.raises(InputError, match="Did you mean `label`"):
         scale([1.0], lable="a")  # pyright: ignore[reportCallIssue]

@@ -57,7 +57,7 @@ def _bare(annotation: Any) -> list[Any]:
 def _beyond(marks: tuple[Any, ...]) -> list[Any]:
     bounds: list[Any] = [mark for one in marks for mark in (one, *getattr(one, "metadata", ()))]
     lowest: list[Any] = [mark.gt for mark in bounds if isinstance(mark, Gt)]
-    lowest += [mark.ge - 1 for mark in bounds if isinstance(mark, Ge)]
+    lowest += [mark.ge - 1 for mark in bounds if isinstance(mark, Ge)]  # pyright: ignore
     return [*lowest, *(value - 10 for value in lowest)]
 
 
