@@ -35,7 +35,8 @@ def description(trial: Trial) -> Finding:
         return Finding(
             "D5", name, measured, trial.tolerance, FLAG, "let patches heal longer, or add fields"
         )
-    apart = [trial.relative(a - b, a) for a, b in zip(ours[1], theirs[1], strict=True)]
+    # against one rate, for slopes that have yet to rise would make any difference fall
+    apart = [trial.relative(a - b, theirs[1][-1]) for a, b in zip(ours[1], theirs[1], strict=True)]
     details = {"over_the_burst": apart}
     if apart[-1] <= DECAYED * apart[0]:
         heal, burst = variations.advice("heal"), variations.advice("burst")
