@@ -1,6 +1,7 @@
 """A patch that failed, run again by itself, does what it did among the others, bit for bit."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def lattice(kind, backend=NUMPY, dtype="float64", share=None):
     return BurstScheme(problem, backend, burst, 4, max_quarantined=share, **more)
 
 
-def failures(scheme, initial, bursts=1):
+def failures(scheme: Any, initial, bursts=1):
     seen: list[FailedPatch] = []
     scheme.quarantine.on_failure = seen.append
     scheme.seen = seen
@@ -136,13 +137,13 @@ def test_the_step_of_the_fault_is_the_first_that_is_not_finite(kind):
         assert step is not None
         assert 0 < step <= alone.n_steps
         assert alone.fault(alone.after(step - 1)) is None
-        name, where = alone.fault(alone.after(step))
+        name, where = alone.fault(alone.after(step)) or ("", ())
     assert name == "u"
     x = alone.coordinates["x"][where[0]]
     assert abs(x - scheme.problem.parameters["bad"]) < 0.02
 
 
-def particles(kind, backend=NUMPY, share=0.95):
+def particles(kind, backend=NUMPY, share: float | None = 0.95):
     if kind == "chain":
         model = ParticleModel(
             1, VelocityFlips(0.1), bonds=Bonds(spring, {"k": 1.0}, chain(16)),
@@ -181,7 +182,8 @@ def check_particles(kind, backend):
 
     What leaves a patch with reservoirs is taken out, so that none fails there by itself.
     """
-    scheme, ended = particles(kind, backend), {}
+    ended: dict[int, Any] = {}
+    scheme: Any = particles(kind, backend)
     for kernels in scheme.batches:
 
         def burst(handle, plan, run=kernels.burst, unpack=kernels.unpack):
@@ -228,7 +230,7 @@ def test_a_patch_of_coupled_sites_goes_on_alone_from_its_last_good_state():
         alone = scheme.alone(failed)
         assert alone.n_steps == 1
         assert alone.fault(alone.after(0)) is None
-        name, where = alone.fault(alone.after(1))
+        name, where = alone.fault(alone.after(1)) or ("", ())
     assert name == "u"
     assert failed.patch == (2,)
     assert abs(alone.coordinates["x"][where[0]] - 0.3125) < 0.02

@@ -153,8 +153,7 @@ def test_a_run_that_goes_on_remembers_which_patches_have_failed(tmp_path, failed
     files = sorted(one.name for one in out.glob("failed_patch*"))
     assert main(["resume", str(out), "--trust", "-q", "--set", "time.end=0.004"]) == 0
     after = json.loads((out / "report.json").read_text())["quarantine"]
-    assert before["failures"] == 2 * before["bursts"]
-    assert after["failures"] == 2 * after["bursts"] > before["failures"]
+    assert after["bursts"] > before["bursts"] > 0
     for one, other in zip(before["patches"], after["patches"], strict=True):
         assert (one["patch"], one["first"]) == (other["patch"], other["first"])
         assert one["times"] < other["times"]

@@ -16,7 +16,7 @@ def _info(given: argparse.Namespace) -> int:
 
 def _plot(given: argparse.Namespace) -> int:
     if given.movie:
-        from gpupatch.plot.movie import movie_of_run
+        from gpupatch.run.movie import movie_of_run
 
         picture = movie_of_run(given.directory, given.out, given.fps, given.overwrite)
     else:

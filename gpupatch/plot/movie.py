@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -16,73 +16,20 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gpupatch.errors import GpupatchError, InputError
-from gpupatch.files.export import check_free, open_solution
-from gpupatch.files.snapshots import SNAPSHOTS, Snapshot, read_snapshots
+from gpupatch.errors import GpupatchError
 from gpupatch.plot.geometry import axes_of, field_names
 from gpupatch.plot.lines import line_figure
 from gpupatch.plot.maps import Scales, map_figure
 from gpupatch.plot.particles import particle_figure
-from gpupatch.plot.replicas import mean_of_replicas
 from gpupatch.plot.style import color_scale, number, styled
+
+if TYPE_CHECKING:
+    from gpupatch.files.snapshots import Snapshot
 
 FORMATS = (".mp4", ".gif")
 _DPI = 120
 _MARGIN = 0.06
 _SUFFIXES = ("", "_micro", "_exact")
-
-
-@styled
-def movie_of_run(
-    directory: str | os.PathLike[str],
-    output: str | os.PathLike[str] | None = None,
-    fps: float = 10.0,
-    overwrite: bool = False,
-) -> Path:
-    """Draw the result of a run as a movie.
-
-    A frame shows the coarse fields at one saved time as `plot_dataset` would, micro fields inside
-    their patches if they were kept, and the particles below if they were.
-
-    Args:
-        directory: of the run.
-        output: the movie, .mp4 or .gif; `movie.mp4` in the directory when absent, or `movie.gif`
-            where there is no ffmpeg.
-        fps: frames per second.
-        overwrite: replace a movie that is there.
-
-    Returns:
-        The path of the movie.
-
-    Raises:
-        InputError: if there is no result, fewer than two saved times, or something is in the way.
-        GpupatchError: if an .mp4 is asked for where there is no ffmpeg, or it cannot be written.
-    """
-    if not 0 < fps < np.inf:
-        raise InputError(f"`--fps` is {fps:g}; a movie needs a positive number of frames a second.")
-    ffmpeg = find_ffmpeg()
-    default = Path(directory) / ("movie.gif" if ffmpeg is None else "movie.mp4")
-    path = default if output is None else Path(output)
-    if path.suffix not in FORMATS:
-        raise InputError(f"a movie is written as .mp4 or .gif, not `{path.name}`.")
-    if path.suffix == ".mp4" and ffmpeg is None:
-        raise GpupatchError(
-            'an .mp4 needs ffmpeg, which is not installed. Run `pip install "gpupatch[movie]"`, or '
-            "give a name that ends in .gif."
-        )
-    check_free(path, overwrite)
-    with open_solution(directory) as ds:
-        result = mean_of_replicas(ds.load())
-    if result.sizes.get("time", 0) < 2:
-        raise InputError("a movie needs two saved times or more. Run with a larger `time.save`.")
-    source = Path(directory) / SNAPSHOTS
-    snapshots = list(read_snapshots(source)) if source.exists() else []
-    writer: AbstractMovieWriter = PillowWriter(fps=fps)  # type: ignore[arg-type]
-    if path.suffix == ".mp4":
-        writer = FFMpegWriter(fps=fps)  # type: ignore[arg-type]
-    with mpl.rc_context({"animation.ffmpeg_path": ffmpeg or "ffmpeg"}):
-        _write(path, writer, frames(result, snapshots))
-    return path
 
 
 def find_ffmpeg() -> str | None:
@@ -204,22 +151,27 @@ def _stacked(parts: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     )
 
 
-def _write(path: Path, writer: AbstractMovieWriter, pictures: Iterator[NDArray[np.uint8]]) -> None:
-    """Write frames into a movie that takes its name when it is whole."""
+@styled
+def write_movie(path: Path, pictures: Iterator[NDArray[np.uint8]], fps: float) -> None:
+    """Write pictures of equal size into a movie, which takes its name when it is whole.
+
+    Args:
+        path: the movie, .mp4 (which needs ffmpeg) or .gif.
+        pictures: at least one, [row, column, RGB].
+        fps: pictures per second.
+
+    Raises:
+        GpupatchError: if it cannot be written.
+    """
+    writer: AbstractMovieWriter = PillowWriter(fps=fps)  # type: ignore[arg-type]
+    if path.suffix == ".mp4":
+        writer = FFMpegWriter(fps=fps)  # type: ignore[arg-type]
     part = path.with_name(f".{path.stem}.part{path.suffix}")
-    first = next(pictures)
-    rows, columns = first.shape[:2]
-    figure = Figure(figsize=(columns / _DPI, rows / _DPI), dpi=_DPI)
-    FigureCanvasAgg(figure)
-    image = figure.figimage(first)
     try:
         if not path.parent.is_dir():
             raise FileNotFoundError(f"there is no directory {path.parent}")
-        with writer.saving(figure, part, _DPI):
-            writer.grab_frame()
-            for picture in pictures:
-                image.set_data(picture)
-                writer.grab_frame()
+        with mpl.rc_context({"animation.ffmpeg_path": find_ffmpeg() or "ffmpeg"}):
+            _fill(writer, part, pictures)
         part.replace(path)
     except (OSError, ValueError) as error:
         raise GpupatchError(
@@ -228,3 +180,16 @@ def _write(path: Path, writer: AbstractMovieWriter, pictures: Iterator[NDArray[n
         ) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _fill(writer: AbstractMovieWriter, part: Path, pictures: Iterator[NDArray[np.uint8]]) -> None:
+    first = next(pictures)
+    rows, columns = first.shape[:2]
+    figure = Figure(figsize=(columns / _DPI, rows / _DPI), dpi=_DPI)
+    FigureCanvasAgg(figure)
+    image = figure.figimage(first)
+    with writer.saving(figure, part, _DPI):
+        writer.grab_frame()
+        for picture in pictures:
+            image.set_data(picture)
+            writer.grab_frame()

@@ -24,23 +24,37 @@ Values = dict[str, NDArray[np.floating]]
 
 
 class Alone(Protocol):
-    """One patch by itself.
+    """One patch by itself."""
 
-    Attributes:
-        time: model time at which its burst begins.
-        dt: micro time step.
-        n_steps: micro-steps of the burst.
-        axes: names of the axes of the values, the same for all of them.
-        coordinates: positions along these axes, by name.
-        told: what a replay of this kind can show.
-    """
+    @property
+    def time(self) -> float:
+        """Model time at which the burst begins."""
+        ...
 
-    time: float
-    dt: float
-    n_steps: int
-    axes: tuple[str, ...]
-    coordinates: dict[str, NDArray[np.float64]]
-    told: str
+    @property
+    def dt(self) -> float:
+        """Micro time step."""
+        ...
+
+    @property
+    def n_steps(self) -> int:
+        """Micro-steps of the burst."""
+        ...
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the axes of the values, the same for all of them."""
+        ...
+
+    @property
+    def coordinates(self) -> dict[str, NDArray[np.float64]]:
+        """Positions along these axes, by name."""
+        ...
+
+    @property
+    def told(self) -> str:
+        """What a replay of this kind can show."""
+        ...
 
     def after(self, steps: int) -> Values:
         """Values by name after some of the micro-steps, from the lift on."""
