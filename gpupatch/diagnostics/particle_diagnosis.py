@@ -93,14 +93,14 @@ def _diagnosed(
         raise InputError(f"there are no diagnostics for the `{scheme.kind}` scheme of this kind.")
     work = FREE_WORK if free else work_of(scheme, t, U, projection, span)
     variations = ParticleVariations.at(scheme, t, U, work)
-    checks = density_checks(variations, t, U, projection, tolerance, free)
+    checks = density_checks(variations, t, U, projection, tolerance, free, span)
     found = {id: check() for id, check in checks.items() if id in wanted}
     return Diagnosis(_ordered(found), tolerance)
 
 
 def density_checks(
     variations: ParticleVariations, t: float, U: Macro, projection: Projection | None,
-    tolerance: float, free: bool = False,
+    tolerance: float, free: bool = False, span: float | None = None,
 ) -> dict[str, Callable[[], Finding]]:  # fmt: skip
     """All diagnostics of a density, or of the energy of chains, by id.
 
@@ -111,6 +111,7 @@ def density_checks(
         projection: the method that leaps, or None.
         tolerance: relative error that is accepted.
         free: whether D3 is theory alone.
+        span: model time of the run.
     """
     v = variations
     return {
@@ -125,7 +126,7 @@ def density_checks(
         "D6": lambda: particle_checks.relift(v),
         "D7": lambda: particle_checks.noise(v, t, U),
         "D8": lambda: particle_macro.stability(v, t, projection, tolerance),
-        "D9": lambda: particle_macro.spectral_gap(v, t, U, projection),
+        "D9": lambda: particle_macro.spectral_gap(v, t, U, projection, span),
         "D10": lambda: particle_macro.conservation(v, t, U, projection),
         "D11": lambda: particle_macro.precision(v),
     }

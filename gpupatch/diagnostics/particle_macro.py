@@ -167,9 +167,13 @@ class _Decay:
 
 
 def spectral_gap(
-    variations: ParticleVariations, t: float, U: Macro, projection: Projection | None
+    variations: ParticleVariations,
+    t: float,
+    U: Macro,
+    projection: Projection | None,
+    span: float | None = None,
 ) -> Finding:
-    """D9: what heals in a patch does so much faster than the coarse field changes.
+    """D9: what heals in a patch does so much faster than the coarse field changes, or is wanted.
 
     Velocities forget at the friction of the bath, currents of chains at twice the rate of flips,
     places of interacting particles in the time that one needs to diffuse to the next.
@@ -180,7 +184,7 @@ def spectral_gap(
     beta = fast_rate(variations)
     if beta is None:
         return Finding("D9", name, advice="lifted patches have nothing to heal.")
-    alpha = slow_rate(variations, t, U)
+    alpha = max(slow_rate(variations, t, U), 0.0 if span is None else 1 / span)
     if alpha == 0:
         return Finding("D9", name, advice="the coarse field does not change.")
     return at_least(

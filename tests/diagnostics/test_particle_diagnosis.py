@@ -97,7 +97,7 @@ def test_the_ends_spoil_what_theory_says():
 
 def test_currents_of_chains_that_are_measured_too_early_raise_d4_and_d5():
     twin = oscillators(burst=1.0, heal=0.2)
-    assert finding(twin, "D4").raised
+    assert finding(twin, "D4", 1e7).raised
     assert finding(twin, "D5").verdict == FAIL
 
 
@@ -154,9 +154,11 @@ def test_growth_factors_cross_one_where_methods_become_unstable(method, limit):
     assert growth_factor(projection, 1.03 * limit) > 1
 
 
-def test_velocities_that_last_as_long_as_the_coarse_field_raise_d9():
-    assert finding(langevin(50.0, 1.0, 0.2, step=0.1), "D9").verdict == PASS
-    assert finding(langevin(0.001, 1.0, 0.2, step=0.1), "D9").raised
+@pytest.mark.parametrize(("span", "raised"), [(0.05, ("D9",)), (10.0, ())])
+def test_velocities_that_last_as_long_as_the_run_raise_d9(span, raised):
+    twin = langevin(50.0, 1.0, 0.2, step=0.1, density=6.0)
+    found = diagnose(twin.scheme, twin.initial, 0.0, twin.projection, only=["D9"], span=span)
+    assert found.raised == raised
 
 
 def test_the_total_is_kept_to_round_off():
