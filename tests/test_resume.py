@@ -89,6 +89,17 @@ replicas = 2
 """
 
 
+def empty_picture(directory: Path) -> None:
+    (directory / execute.PLOT).touch()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_time_for_pictures():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(execute, "_draw", empty_picture)
+        yield
+
+
 def write_case(folder: Path, text: str) -> Path:
     path = folder / "case.toml"
     path.write_text(text)
@@ -377,8 +388,8 @@ def test_a_failed_run_leaves_its_last_good_checkpoint(tmp_path):
 
 
 def command(words: list[str]) -> None:
-    """`gpupatch` with an empty picture, which takes less time than the run."""
-    execute._draw = lambda directory: (directory / execute.PLOT).touch()
+    """`gpupatch` without the time that a picture takes."""
+    execute._draw = empty_picture
     main(words)
 
 
@@ -390,7 +401,9 @@ def kills(path: Path, expected: Path, folder: Path, count: int, seed: int) -> di
     """
     generator = np.random.default_rng(seed)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "gpupatch.micro.lattice", "netCDF4", "xarray"])
+    context.set_forkserver_preload(
+        ["pytest", "netCDF4", "xarray", "gpupatch.run", "gpupatch.micro.lattice"]
+    )
 
     def spend(words: list[str], seconds: float | None) -> bool:
         """Run a command; kill it after some time. Whether it was killed."""
