@@ -137,7 +137,7 @@ def test_the_step_of_the_fault_is_the_first_that_is_not_finite(kind):
         assert step is not None
         assert 0 < step <= alone.n_steps
         assert alone.fault(alone.after(step - 1)) is None
-        name, where = alone.fault(alone.after(step)) or ("", ())
+        name, where = alone.fault(alone.after(step)) or ("", (0,))
     assert name == "u"
     x = alone.coordinates["x"][where[0]]
     assert abs(x - scheme.problem.parameters["bad"]) < 0.02
@@ -230,7 +230,7 @@ def test_a_patch_of_coupled_sites_goes_on_alone_from_its_last_good_state():
         alone = scheme.alone(failed)
         assert alone.n_steps == 1
         assert alone.fault(alone.after(0)) is None
-        name, where = alone.fault(alone.after(1)) or ("", ())
+        name, where = alone.fault(alone.after(1)) or ("", (0,))
     assert name == "u"
     assert failed.patch == (2,)
     assert abs(alone.coordinates["x"][where[0]] - 0.3125) < 0.02
