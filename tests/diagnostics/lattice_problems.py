@@ -54,7 +54,7 @@ def swinging(crossings, hidden=None):
 def reaching(reach, dx=0.04, bursts=60):
     """A kernel of exponential range in patches .8 wide, of which .16 are the core."""
     grid = gp.PatchGrid(RING, [8], core=0.16, buffer=0.32, dx=dx, allow_overlap=True)
-    tau = 1e-3 * reach
+    tau = 5e-3 * reach**2
     problem = gp.Problem(screened, grid, {"reach": reach, "tau": tau})
     return gp.BurstScheme(
         problem, NUMPY, gp.Burst(bursts * tau), order="spectral", hidden={"w": np.cos}
