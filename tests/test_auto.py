@@ -22,7 +22,7 @@ period = 0.001
 kappa = { expr = "1.1 + sin(2*pi*x/period)", at = "faces" }
 [grid]
 domain = [[0.0, 1.0]]
-patches = 4
+patches = 6
 dx = 0.0001
 core = 0.0025
 buffer = 0.002
@@ -98,7 +98,7 @@ def test_a_layered_medium_is_given_whole_periods_and_time_to_heal(tmp_path):
 
 def test_without_a_window_it_says_that_scales_are_not_separated(tmp_path):
     file = tmp_path / "layered.toml"
-    file.write_text(LAYERED.replace("patches = 4", "patches = 120"))
+    file.write_text(LAYERED.replace("patches = 6", "patches = 120"))
     with pytest.raises(CaseError, match="scales are not separated"):
         choose(load_case(file), backend="numba")
 

@@ -14,6 +14,9 @@ from gpupatch.scheme.chain_flux import ChainFluxScheme
 from gpupatch.scheme.particle_density import DensityScheme
 from gpupatch.scheme.response import contents
 
+EQUILIBRIUM_OF_RODS = ("stochastic", "rounded")
+"""Lift and number of rods in closed patches."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Lifted:
@@ -36,7 +39,8 @@ class Lifted:
 def other_lifts(variations: ParticleVariations) -> dict[str, Response]:
     """Responses with other lifts of the same coarse values, by what is different.
 
-    Rods that are lifted to local equilibrium need no time to heal, evenly spread ones do.
+    Rods have one lift to local equilibrium, with which others are compared: numbers of points
+    scatter more than those of rods, and evenly spread ones less.
     """
     scheme = variations.scheme
     if isinstance(scheme, ChainFluxScheme):
@@ -44,9 +48,10 @@ def other_lifts(variations: ParticleVariations) -> dict[str, Response]:
             "the slope of the energy in the velocities alone": variations.varied(kinetic=1.0),
         }
     found: dict[str, Response] = {}
-    if scheme.lifting.rod and scheme.lifting.method == "stochastic":
-        number = "rounded" if scheme.lifting.number != "rounded" else "poisson"
-        found[f"a number `{number}`"] = variations.varied(number=number)
+    if scheme.lifting.rod:
+        if (scheme.lifting.method, scheme.lifting.number) != EQUILIBRIUM_OF_RODS:
+            lift, number = EQUILIBRIUM_OF_RODS
+            found["rods in local equilibrium"] = variations.varied(lift=lift, number=number)
     else:
         lift = "stochastic" if scheme.lifting.method == "low_noise" else "low_noise"
         found[f"the lift `{lift}`"] = variations.varied(lift=lift, number=None)

@@ -57,11 +57,14 @@ def walkers(burst=1.2e-5, density=4e3, cells=6, seed=1, step=None, sampling=QUIE
     return Twin(scheme, {"density": wave(density, 1.0)}, projection)
 
 
-def rods(seed=1, replicas=8, density=0.4, length=1.0):
+def rods(seed=1, replicas=8, density=0.4, length=1.0, number="rounded"):
     """Hard rods in patches of 60."""
     one = problem(ParticleModel(1, HardRods(length)), 60.0, 20.0, seed, 4)
     scheme = ParticleFluxScheme(
-        one, NUMPY, Burst(6.0, replicas=replicas), sampling=Sampling("stochastic", common=True)
+        one,
+        NUMPY,
+        Burst(6.0, replicas=replicas),
+        sampling=Sampling("stochastic", number=number, common=True),
     )
     return Twin(scheme, {"density": wave(density, 960.0, 0.2)})
 

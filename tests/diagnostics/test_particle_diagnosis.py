@@ -172,6 +172,12 @@ def test_steps_that_single_precision_does_not_resolve_raise_d11():
     assert finding(walkers(burst=1e-14), "D11").verdict == PASS
 
 
+@pytest.mark.slow
+def test_rods_whose_number_scatters_like_that_of_points_raise_d5():
+    assert finding(rods(number="poisson", density=0.6), "D5", 1e7).raised
+    assert finding(rods(), "D5").verdict == SKIP
+
+
 def test_every_run_is_tested_for_free():
     twin = walkers(burst=1e-4)
     found = free_diagnosis(twin.scheme, twin.initial)
