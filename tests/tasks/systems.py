@@ -46,18 +46,43 @@ FRONT = {
 }
 
 
-def rods(seed=0, replicas=32, low=0.2, high=0.8, **problem):
-    """Hard rods of length 1/2 between reservoirs of two densities."""
+def walkers(seed=0, replicas=16, low=2.0, high=6.0, **problem):
+    """Brownian particles of diffusivity 1 between reservoirs of two densities."""
     ends = (gp.dirichlet(low), gp.dirichlet(high))
     cells = gp.particle_grid([(0.0, 120.0)], [6], width=20.0, boundary=[ends])
-    model = gp.ParticleModel(1, gp.HardRods(length=0.5))
+    model = gp.ParticleModel(1, gp.Brownian())
     given = gp.ParticleProblem(model, cells, {"temperature": 1.0}, core=8.0, seed=seed, **problem)
-    burst = gp.Burst(0.35, heal=0.05, dt=0.05, replicas=replicas)
-    return gp.ParticleFluxScheme(given, NUMPY, burst, sampling=gp.Sampling(common=True))
+    sampling = gp.Sampling(lift="weighted", common=True)
+    return gp.ParticleFluxScheme(given, NUMPY, gp.Burst(0.8, replicas=replicas), sampling=sampling)
 
 
-def rods_at_rest(x, low=0.2, high=0.8):
-    """The density with a constant flux: rho/(1 - rho/2) is linear, as D = 1/(1 - rho/2)^2."""
-    ends = [one / (1 - one / 2) for one in (low, high)]
-    linear = ends[0] + (ends[1] - ends[0]) * x / 120
-    return linear / (1 + linear / 2)
+def walkers_at_rest(x, low=2.0, high=6.0):
+    """The density with a constant flux."""
+    return low + (high - low) * x / 120
+
+
+@gp.potential
+def repulsion(r, strength, size):
+    """Colloids that may overlap a little."""
+    return strength * gp.exp(-((r / size) ** 2))
+
+
+def colloids(seed=0, replicas=32):
+    """Soft colloids between reservoirs of two densities."""
+    ends = (gp.dirichlet(2.0), gp.dirichlet(6.0))
+    cells = gp.particle_grid([(0.0, 96.0)], [6], width=16.0, boundary=[ends])
+    pair = gp.Pair(repulsion, {"strength": 0.1, "size": 1.4}, cutoff=3.5)
+    model = gp.ParticleModel(1, gp.Brownian(), pair)
+    problem = gp.ParticleProblem(model, cells, {"temperature": 1.0}, core=6.0, seed=seed)
+    burst = gp.Burst(0.6, heal=0.1, dt=0.1, replicas=replicas)
+    sampling = gp.Sampling(lift="stochastic", number="rounded", common=True)
+    backend, _ = gp.get_backend("numba")
+    return gp.ParticleFluxScheme(problem, backend, burst, sampling=sampling, diffusivity=1.8)
+
+
+def colloids_at_rest(x):
+    """The density with a constant flux in mean field, D = 1 + alpha rho."""
+    alpha = 0.1 * 1.4 * np.sqrt(np.pi)
+    low, high = (one + alpha * one**2 / 2 for one in (2.0, 6.0))
+    flux = low + (high - low) * x / 96
+    return (np.sqrt(1 + 2 * alpha * flux) - 1) / alpha

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from systems import FRONT, fronts, rod, rods
+from systems import FRONT, fronts, rod, walkers
 
 import gpupatch as gp
 from gpupatch.plot.bifurcation import bifurcation_figure
@@ -85,7 +85,7 @@ def test_fronts_begin_to_swing_where_they_are_known_to():
 
 def test_a_branch_is_not_followed_through_noise():
     with pytest.raises(gp.SchemeError, match="chase the noise"):
-        gp.continue_(rods(), "temperature", 2.0, {"density": 0.5})
+        gp.continue_(walkers(), "temperature", 2.0, {"density": 0.5})
 
 
 def test_numbers_that_make_no_branch_are_refused():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from systems import FRONT, NUMPY, fronts, ring, rod, rods
+from systems import FRONT, NUMPY, fronts, ring, rod, walkers
 
 import gpupatch as gp
 from gpupatch.micro import lattice
@@ -90,7 +90,7 @@ def test_a_measured_time_stepper_needs_a_projection():
 
 
 def test_equal_draws_meet_the_same_random_numbers_and_others_do_not():
-    oracle = gp.make_oracle(rods(replicas=4))
+    oracle = gp.make_oracle(walkers(replicas=4))
     assert isinstance(oracle, SampledOracle)
     x = oracle.vector({"density": 0.5})
     twice = oracle.slopes(np.stack([x, x]), draw=1)
@@ -134,12 +134,12 @@ def test_unknown_parameters_are_refused_with_the_nearest_name():
     with pytest.raises(gp.InputError, match="Did you mean `epsilon`"):
         gp.make_oracle(fronts(patches=12), "epsilom")
     with pytest.raises(gp.InputError, match="no parameter `size`"):
-        gp.make_oracle(rods(), "size")
+        gp.make_oracle(walkers(), "size")
 
 
 def test_random_slopes_of_a_single_replica_are_refused():
     with pytest.raises(gp.SchemeError, match="replica"):
-        gp.make_oracle(rods(replicas=1))
+        gp.make_oracle(walkers(replicas=1))
 
 
 @gp.potential
