@@ -250,6 +250,7 @@ def make_scheme(case: Case, problem: Problem, backend: Backend) -> Scheme:
         edge_rate=scheme.edge_rate,
         lift=scheme.lift or "polynomial",
         method=scheme.method,
+        hidden={name: of_position(case, v, t=case.time.start) for name, v in scheme.hidden.items()},
         max_quarantined=case.run.quarantined,
     )
 
