@@ -88,6 +88,14 @@ if TYPE_CHECKING:
     from gpupatch.tasks.branch import Branch
     from gpupatch.tasks.choose import make_oracle
     from gpupatch.tasks.continuation import continue_
+    from gpupatch.tasks.ranking import SlowVariables
+    from gpupatch.tasks.slow_manifold import (
+        HealedState,
+        SlowState,
+        constrained_run,
+        implicit_lift,
+    )
+    from gpupatch.tasks.slow_variables import slow_variables
     from gpupatch.tasks.spectrum import Spectrum, eigenvalues
     from gpupatch.tasks.steady import SteadyState, steady
 
@@ -124,6 +132,9 @@ _HOMES = {
     "gpupatch.tasks.branch": "Branch",
     "gpupatch.tasks.choose": "make_oracle",
     "gpupatch.tasks.continuation": "continue_",
+    "gpupatch.tasks.ranking": "SlowVariables",
+    "gpupatch.tasks.slow_manifold": "HealedState SlowState constrained_run implicit_lift",
+    "gpupatch.tasks.slow_variables": "slow_variables",
     "gpupatch.tasks.spectrum": "Spectrum eigenvalues",
     "gpupatch.tasks.steady": "SteadyState steady",
     "gpupatch.solution": "Solution",
@@ -156,6 +167,7 @@ __all__ = [
     "GpupatchError",
     "GridError",
     "HardRods",
+    "HealedState",
     "HeatDriven",
     "InputError",
     "Langevin",
@@ -182,6 +194,8 @@ __all__ = [
     "Sampling",
     "SchemeError",
     "Sheared",
+    "SlowState",
+    "SlowVariables",
     "Solution",
     "Spectrum",
     "SteadyState",
@@ -193,6 +207,7 @@ __all__ = [
     "arccos",
     "chain",
     "chain_angles",
+    "constrained_run",
     "continue_",
     "cos",
     "cosh",
@@ -205,6 +220,7 @@ __all__ = [
     "flux_rule",
     "get_backend",
     "get_engine",
+    "implicit_lift",
     "log",
     "make_oracle",
     "make_state",
@@ -222,6 +238,7 @@ __all__ = [
     "simulate",
     "sin",
     "sinh",
+    "slow_variables",
     "sqrt",
     "steady",
     "study",

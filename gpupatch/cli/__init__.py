@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from gpupatch._version import __version__
-from gpupatch.cli import cases, diagnose, doctor, replay, results, resume, study, tasks
+from gpupatch.cli import cases, diagnose, doctor, replay, results, resume, study, tasks, variables
 from gpupatch.cli.arguments import FAULTY_INPUT, INTERRUPTED
 from gpupatch.errors import GpupatchError, InputError
 
@@ -63,6 +63,7 @@ _COMMANDS = (
     *doctor.COMMANDS,
     *study.COMMANDS,
     *tasks.COMMANDS,
+    *variables.COMMANDS,
 )
 
 

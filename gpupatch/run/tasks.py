@@ -66,7 +66,7 @@ def steady_case(
     def work(parts: Parts) -> SteadyState:
         return steady(parts.scheme, beginning(parts, case, after), **options)
 
-    state = _carried_out(case, place, "steady", work)
+    state = carried_out(case, place, "steady", work)
     if not place.quiet:
         print(_told_state(state))
     if state.converged:
@@ -111,7 +111,7 @@ def eigenvalues_case(
             state = found.vector
         return eigenvalues(parts.scheme, state, k, **options)
 
-    found = _carried_out(case, place, "eigenvalues", work)
+    found = carried_out(case, place, "eigenvalues", work)
     if not place.quiet:
         print(_told_modes(found))
     return found, 0
@@ -143,7 +143,7 @@ def continue_case(
     def work(parts: Parts) -> Branch:
         return continue_(parts.scheme, parameter, end, beginning(parts, case, after), **options)
 
-    branch = _carried_out(case, place, "branch", work)
+    branch = carried_out(case, place, "branch", work)
     if not place.quiet:
         print(_told_branch(branch))
     return branch, EXIT_CODES[branch.status]
@@ -176,8 +176,21 @@ def beginning(parts: Parts, case: Case, after: float) -> Any:
     return solution.coarse[-1].mean(axis=0)
 
 
-def _carried_out(case: Case, place: Place, name: str, work: Callable[[Parts], Any]) -> Any:
-    """Build, work, and leave a dataset, a picture and a report."""
+def carried_out(case: Case, place: Place, name: str, work: Callable[[Parts], Any]) -> Any:
+    """Build, work, and leave a dataset, a picture and a report.
+
+    Args:
+        case: the case.
+        place: where it computes, and where results go.
+        name: of the files.
+        work: the task; what it returns has `record`, `to_xarray` and `figure`.
+
+    Returns:
+        What `work` returned.
+
+    Raises:
+        GpupatchError: if the case cannot be run, or results cannot be written.
+    """
     chosen, reason = get_backend(place.backend or case.run.backend)
     with told_warnings():
         parts = build(case, chosen, place.trust)
