@@ -47,6 +47,7 @@ def flags(case, *ids):
 
 def error_of(case, tmp_path):
     result = run_case(case, tmp_path / "run", backend="numba", quiet=True)
+    assert result.directory is not None
     return json.loads((result.directory / "report.json").read_text())["error"]
 
 
@@ -90,6 +91,7 @@ def test_a_layered_medium_is_given_whole_periods_and_time_to_heal(tmp_path):
     assert case.grid.core is not None
     assert case.grid.core[0] / 0.001 == pytest.approx(round(case.grid.core[0] / 0.001))
     assert case.burst is not None
+    assert case.burst.heal is not None
     assert case.burst.heal == pytest.approx(np.log(50) / (2 * np.pi**2 * 1.1 / 1e-6), rel=0.05)
     assert case.burst.length >= 2 * case.burst.heal * 0.99
     assert {"grid.core", "burst.length", "burst.heal"} <= changes.keys()

@@ -135,6 +135,8 @@ def memory(variations: ParticleVariations, tolerance: float) -> Finding:
 def description(variations: ParticleVariations, tolerance: float) -> Finding:
     """D5: other lifts of the same coarse values show the same after healing."""
     lifts = other_lifts(variations)
+    if not lifts:
+        return Finding("D5", "other lifts", advice="there is one lift to local equilibrium.")
     return worst(
         [
             noisy_at_most(
