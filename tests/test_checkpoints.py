@@ -259,6 +259,8 @@ def test_compiled_code_takes_a_run_up_to_the_last_bit_and_from_the_reference(lab
 @pytest.mark.parametrize("method", ["micro-steps", "ab4", "adaptive"])
 @pytest.mark.parametrize(("begun", "then"), [("float64", "float32"), ("float32", "float64")])
 def test_a_run_is_taken_up_in_another_precision(method, begun, then):
+    """And is no less exact than one in float32 throughout."""
+
     def made(dtype, **more):
         if method == "micro-steps":
             scheme, initial, options = fisher(dtype=dtype, backend=NumpyBackend())
@@ -267,9 +269,11 @@ def test_a_run_is_taken_up_in_another_precision(method, begun, then):
         return simulate(scheme, initial, **options | more)
 
     noted = Noted()
-    expected = made(begun, checkpoint=noted)
+    whole = {begun: made(begun, checkpoint=noted), then: made(then)}
     found = made(then, resume=noted.checkpoint(len(noted.notes) // 2))
-    np.testing.assert_allclose(found.coarse[-1], expected.coarse[-1], rtol=0, atol=2e-6)
+    exact, single = whole["float64"].coarse, whole["float32"].coarse
+    rounding = max(abs(a - b).max() for a, b in zip(single, exact, strict=True))
+    assert 0 < abs(found.coarse[-1] - exact[-1]).max() < 4 * rounding < 2e-4
     assert found.report["dtype"] == then
 
 
@@ -298,9 +302,9 @@ class Pulled(Exception):
 
 
 def test_a_file_is_enough_to_go_on(tmp_path):
-    """Also after an error in a callback, and with members, whose records the file holds."""
-    path, label = tmp_path / "run.npz", "micro-steps of members"
-    undisturbed = run(label)
+    """Also after an error in a callback, and with replicas, whose records the file holds."""
+    path, label = tmp_path / "run.npz", "noise"
+    undisturbed = run(label, callbacks=[print])
 
     def pull(t, coarse):
         if t > 0.07:
@@ -309,7 +313,7 @@ def test_a_file_is_enough_to_go_on(tmp_path):
     kept = Checkpoints(path, every=1)
     with pytest.raises(Pulled):
         run(label, checkpoint=kept, callbacks=[pull])
-    taken_up = run(label, checkpoint=kept, resume=path)
+    taken_up = run(label, checkpoint=kept, resume=path, callbacks=[print])
     assert taken_up.report["resumptions"][0]["time"] == undisturbed.times[1]
     assert_same(taken_up, undisturbed)
     assert_same(run(label, resume=path), undisturbed)

@@ -73,9 +73,9 @@ number = "poisson"
 length = 1.5e-5
 replicas = 2
 [initial]
-density = "500*(1 + 0.5*sin(2*pi*x))"
+density = "200*(1 + 0.5*sin(2*pi*x))"
 [time]
-end = 0.02
+end = 0.012
 projection = "ab2"
 step = 1e-3
 save = 7
