@@ -34,7 +34,10 @@ _HALVINGS = 12
 _INDISTINCT = 2.0
 """Standard errors within which a measured slope counts as zero, in the root mean square."""
 
-_DRAWS = 8
+_LONGEST = 0.5
+"""Share of the size of a state by which a noisy step may change it."""
+
+_DRAWS = 16
 """Times that a random Jacobian is measured at most."""
 
 _ROUNDING = 1e-8
@@ -350,7 +353,8 @@ def _noisy_search(equations, x, p, tolerance, iterations):
                 "the slope stopped being finite during the search. Begin nearer to the steady "
                 "state, or use a smaller micro time step."
             )
-        x = x + step
+        reach = float(np.abs(step / equations.scale(x)).max())
+        x = x + min(1.0, _LONGEST / max(reach, 1e-300)) * step
         if indistinct or len(residuals) > iterations:
             reason = NOISE if indistinct else OUT_OF_STEPS
             return x, np.stack(parts, axis=1), residuals, reason

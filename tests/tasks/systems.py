@@ -46,7 +46,7 @@ FRONT = {
 }
 
 
-def walkers(seed=0, replicas=16, low=2.0, high=6.0, **problem):
+def walkers(seed=0, replicas=32, low=2.0, high=6.0, **problem):
     """Brownian particles of diffusivity 1 between reservoirs of two densities."""
     ends = (gp.dirichlet(low), gp.dirichlet(high))
     cells = gp.particle_grid([(0.0, 120.0)], [6], width=20.0, boundary=[ends])

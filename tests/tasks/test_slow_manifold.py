@@ -44,11 +44,9 @@ def test_constrained_runs_find_the_manifold_of_a_reaction_to_their_order(order):
 
 def test_the_distance_of_samples_is_measured_when_none_is_given():
     epsilon = 0.01
-    chosen = gp.constrained_run(reacting(epsilon), SUBSTRATE, 2)
-    known = gp.constrained_run(reacting(epsilon), SUBSTRATE, 2, over=2 * epsilon / 2)
-    exact = slow_complex(chosen.U[0, 0], epsilon)
-    for found in (chosen, known):
-        assert np.abs(found.hidden["c"][0] - exact).max() < 20 * epsilon**3
+    found = gp.constrained_run(reacting(epsilon), SUBSTRATE, 2)
+    exact = slow_complex(found.U[0, 0], epsilon)
+    assert np.abs(found.hidden["c"][0] - exact).max() < 20 * epsilon**3
 
 
 def test_implicit_lifting_finds_the_flux_that_forms_within_the_skip():
@@ -93,14 +91,14 @@ def test_patches_have_the_coarse_values_asked_for_after_healing_not_before():
 
 
 def test_slaved_bursts_lose_nothing_where_bursts_from_elsewhere_lag_behind():
-    tau, bursts = 0.005, 4
+    tau, bursts = 0.005, 2
     scheme = remembering(tau, dt=tau / 10)
     slow, _, _ = rates(tau)
     U0 = scheme.averages(COSINE, None)
     naive = slaved = U0
     for _ in range(bursts):
         naive = scheme.burst(0.0, naive)[0]
-        slaved = gp.constrained_run(scheme, slaved, 2).slaved().burst(0.0, slaved)[0]
+        slaved = gp.constrained_run(scheme, slaved, 2, over=2 * tau).slaved().burst(0.0, slaved)[0]
     exact = np.exp(slow * bursts * scheme.burst_length) * U0
     lag = np.abs(naive - exact).max() / np.abs(exact).max()
     # every burst loses the time tau in which the flux forms
