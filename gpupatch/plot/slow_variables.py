@@ -15,6 +15,7 @@ _STILL = 1e-6
 """The same for relaxation times in a burst."""
 _BETWEEN = (0.3, 3.0)
 _COLUMNS = 2
+_TITLE = "What patches with equal variables still differ by"
 _COLORS = {"slow": "#7a9cc6", "fast": "#d08a4b"}
 
 
@@ -28,14 +29,14 @@ def slow_variables_figure(ds: xr.Dataset) -> Figure:
     Returns:
         The figure, not shown and not saved.
     """
-    title = str(ds.attrs.get("title") or "What patches with equal variables still differ by")
     burst, heal, tolerance = (float(ds.attrs[k]) for k in ("burst", "heal", "tolerance"))
     names = [str(one) for one in ds["candidate"].values]
     bars = ds.sizes["variable"]
-    details = f"{ds.attrs['model']}  \N{MIDDLE DOT}  bursts of {burst:.3g}, healing {heal:.3g}"
+    told = [ds.attrs.get("title"), ds.attrs["model"], f"bursts of {burst:.3g}, healing {heal:.3g}"]
+    details = "  \N{MIDDLE DOT}  ".join(str(one) for one in told if one)
     rows = -(-len(names) // _COLUMNS)
     height = max(3.0, 1.2 + 0.35 * bars) + 0.2 * rows
-    figure = new_figure(8.6, height, title, details)
+    figure = new_figure(8.6, height, _TITLE, details)
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1.0))
     time = ds["burst_time"].values / burst
     colors = mpl.colormaps["viridis"](np.linspace(0.0, 0.86, max(len(names), 2)))

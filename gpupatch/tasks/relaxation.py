@@ -17,7 +17,7 @@ SAMPLES = 24
 _GONE = 0.1
 """What may be left of a disturbance at the first look; else the burst is made shorter."""
 _HALF = 0.5
-"""What has to be left at the end for its decay to count as one exponential without a rest."""
+"""What has to be left at the end for a disturbance to count as slow, without a rest."""
 _SHORTENED = 16
 _TRIES = 8
 
@@ -29,8 +29,8 @@ def relaxation_rates(
 
         c(t) = <d(t), d(0)> / <d(0), d(0)> = (1 - p) exp(-r t) + p,    d = observed - undisturbed
 
-    The rest p, which is left when the fast part is gone, counts where less than half is left at the
-    end. Bursts are shortened, one disturbance after the other, until its decay can be seen.
+    with a rest p that is left when the fast part is gone. Where more than half is left at the end, r
+    is that of the second half, in which fast fields have followed. Bursts are shortened, one disturbance after the other, until its decay can be seen.
 
     Args:
         free: the patches.
@@ -64,15 +64,15 @@ def relaxation_rates(
 
 
 def rate_of(times: NDArray[np.float64], c: NDArray[np.float64]) -> float:
-    """The rate r of (1 - p) exp(-r t) + p, with p = 0 where much is left at the end.
+    """The rate r of (1 - p) exp(-r t) + p; where much is left at the end, that of its second half.
 
     Args:
         times: from 0, rising.
         c: 1 at time 0.
     """
     if c[-1] >= _HALF:
-        t, drop = times[1:], np.log(c[1:])
-        return float(-(t @ drop) / (t @ t))
+        late = len(times) // 2
+        return float(-np.polyfit(times[late:], np.log(c[late:]), 1)[0])
     below = np.flatnonzero(c < 1 / math.e)
     guess = 1 / times[below[0]] if below.size else 1 / times[-1]
 

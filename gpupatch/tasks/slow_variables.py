@@ -28,6 +28,8 @@ _SLOW_BELOW, _FAST_ABOVE = 0.3, 3.0
 """Rate times burst below which a variable counts as slow, and above which as fast."""
 _TOUCH = 1e-3
 """Size of the disturbance whose decay is measured, in units of the largest value."""
+_NOTHING = 1e-12
+"""Share of the largest value below which a field counts as zero."""
 _FLUX, _SLOPE = "flux", "slope"
 
 
@@ -192,7 +194,8 @@ def _floor(slopes: NDArray[np.float64], W: Macro) -> NDArray[np.float64]:
     """
     sizes = np.abs(W[0]).reshape(W.shape[1], -1).max(axis=1)
     rates = np.abs(slopes).reshape(*slopes.shape[:2], -1).max(axis=(0, 2))
-    slow = (rates / np.maximum(sizes, np.finfo(float).tiny))[sizes > 0].max(initial=0.0)
+    present = sizes > _NOTHING * sizes.max()
+    slow = (rates[present] / sizes[present]).max(initial=0.0)
     return TOLERANCE * sizes * slow
 
 
