@@ -104,6 +104,7 @@ class Case(Section):
     _name: str = PrivateAttr("case")
     _directory: Path = PrivateAttr(Path())
     _file: Path | None = PrivateAttr(None)
+    _named_by: tuple[Path, ...] | None = PrivateAttr(None)
     _sources: dict[Path, bytes] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
@@ -125,6 +126,17 @@ class Case(Section):
     def file(self) -> Path | None:
         """The file that the case was read from; None if it is built in or made of tables."""
         return self._file
+
+    def told_by(self, *named: Path) -> Case:
+        """This case, said to come from a file that tells itself where paths start.
+
+        Only what lies within the directories that the user named is then read without trust.
+
+        Args:
+            named: directories that the user named, or works in.
+        """
+        self._named_by = named
+        return self
 
     def read_from(self, file: Path) -> Case:
         """This case, said to have been read from a file."""
@@ -221,10 +233,17 @@ class Case(Section):
         if "\0" in relative:
             raise CaseError(f"case `{self.name}` reads {relative!r}, which is no name of a file.")
         found = self._directory / relative
-        if not trust and not found.resolve().is_relative_to(self._directory.resolve()):
+        place = found.resolve()
+        if not trust and not place.is_relative_to(self._directory.resolve()):
             raise CaseError(
                 f"case `{self.name}` reads `{relative}`, which is outside its directory. "
                 "Check that you want that, and run with `--trust`."
+            )
+        named = self._named_by
+        if not (trust or named is None or any(place.is_relative_to(d.resolve()) for d in named)):
+            raise CaseError(
+                f"case `{self.name}` reads `{found}`, where a file of its run says that the case "
+                "was. Check that, and say `--trust`, or do it from the directory of the case."
             )
         if not found.is_file():
             raise CaseError(f"case `{self.name}` reads `{found}`, but there is no such file.")
@@ -296,7 +315,7 @@ class Case(Section):
             CaseError: if it has mistakes; all are listed.
         """
         case = parse_case(table, self._name, self._directory)
-        case._sources = self._sources
+        case._sources, case._named_by = self._sources, self._named_by
         return case
 
     def resolved(self) -> dict[str, Any]:

@@ -247,7 +247,8 @@ def replay(
         file: what a run has written about it.
         backend: where to compute; where it was when absent.
         every_step: show every micro-step up to the fault, and not only some and the last ones.
-        trust: accept a rule file and paths outside the case's directory.
+        trust: accept a rule file, paths outside the case's directory, and a case whose directory
+            lies neither in that of the file nor in the current one.
 
     Returns:
         What became of it.
@@ -294,7 +295,8 @@ def _case(about: Mapping[str, Plain], file: Path | str) -> Case:
         if not isinstance(about.get(name), kind):
             raise InputError(f"`{file}` does not tell its case (`{name}`).")
     table = read_toml(about["case"], str(file))
-    return parse_case(table, about["case_name"], Path(about["case_directory"]))
+    case = parse_case(table, about["case_name"], Path(about["case_directory"]))
+    return case.told_by(Path(file).parent, Path())
 
 
 def _scheme(case: Case, backend: Backend, trust: bool) -> Any:

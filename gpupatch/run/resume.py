@@ -63,7 +63,8 @@ def resume(
         backend: where to compute; where it was before when absent.
         allow_change: go on although the case file, or a file that it reads, has changed since. The
             case stays what it was; other files are read as they are now.
-        trust: accept a rule file and paths outside the case's directory.
+        trust: accept a rule file, paths outside the case's directory, and a case whose directory
+            lies neither in the run's nor in the current one.
         quiet: say nothing.
 
     Returns:
@@ -87,7 +88,7 @@ def resume(
     if report["status"] == RUNNING:
         if not quiet:
             print("no checkpoint was made before the run died: it begins anew", flush=True)
-        case = _case(report["case"], report, overrides)
+        case = _case(place, report["case"], report, overrides)
         _check_inputs(place, case, report, allow_change, trust)
         return run_case(
             case, place, backend=backend or _backend(report, overrides), overwrite=True,
@@ -119,7 +120,7 @@ def _go_on(
             "with `gp.simulate(..., resume=...)`."
         )
     about, run = tree["about"], tree["run"]
-    case = _case(read_toml(about["case"], CHECKPOINT), about, overrides)
+    case = _case(place, read_toml(about["case"], CHECKPOINT), about, overrides)
     _check_inputs(place, case, about, allow_change, trust)
     reached, save = run["march"]["time"], case.time.save
     if case.time.end < reached:
@@ -148,12 +149,15 @@ def _ended(place: Path) -> bool:
     return told and read_report(place / REPORT).get("status") == FINISHED
 
 
-def _case(table: Mapping[str, Plain], about: Mapping[str, Any], overrides: Sequence[str]) -> Case:
+def _case(
+    place: Path, table: Mapping[str, Plain], about: Mapping[str, Any], overrides: Sequence[str]
+) -> Case:
     """The case of the run with what was changed of it."""
     changed = {key: dict(one) if isinstance(one, dict) else one for key, one in table.items()}
     for assignment in overrides:
         set_entry(changed, assignment)
     case = parse_case(changed, about["case_name"], Path(about["case_directory"]))
+    case = case.told_by(place, Path())
     file = about["inputs"].get(CASE_FILE)
     return case.read_from(Path(file["path"])) if file else case
 

@@ -17,6 +17,7 @@ import pytest
 from gpupatch.cli import main
 from gpupatch.errors import CaseError, GpupatchError, InputError
 from gpupatch.files.case import load_case, parse_case
+from gpupatch.files.checkpoint import read_checkpoint, write_checkpoint
 from gpupatch.files.report import REPORT, prepare_directory, read_report
 from gpupatch.files.toml import read_toml, set_entry
 
@@ -311,3 +312,27 @@ def test_the_environment_runs_nothing(place, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["checkpoint", "report"])
+def test_a_run_that_lies_about_the_directory_of_its_case_reads_nothing_there(
+    place, monkeypatch, capsys, killed
+):
+    assert run("start.npy", "kappa.npy", "-q", "--set", "checkpoint.every=1") == 0
+    elsewhere = str(place.parent / "elsewhere")
+    np.save(Path(elsewhere) / "kappa.npy", np.ones(1))
+    if killed:
+        for checkpoint in Path("results").glob("checkpoint*"):
+            checkpoint.unlink()
+        report = json.loads((Path("results") / REPORT).read_text())
+        lie = {**report, "status": "running", "case_directory": elsewhere, "inputs": {}}
+        (Path("results") / REPORT).write_text(json.dumps(lie))
+    else:
+        tree, _ = read_checkpoint(Path("results/checkpoint.npz"))
+        tree["about"] |= {"case_directory": elsewhere, "inputs": {}}
+        write_checkpoint(Path("results/checkpoint.npz"), tree)
+    again = ["resume", "results", *([] if killed else ["--set", "time.end=0.002"])]
+    assert main(again) == 2
+    assert "was. Check that" in capsys.readouterr().err
+    # whoever works there, or says so, may
+    assert main([*again, "--trust"]) == 0
