@@ -60,6 +60,9 @@ def test_the_commands_of_the_readme_run(shell, tmp_path, text):
         study = {file.name for file in (tmp_path / "studies" / "heat1d").iterdir()}
         assert study == {"study.nc", "study.csv", "report.json", "study.png"}
         return
+    if "continue" in text:
+        assert (tmp_path / "runs" / "fitzhugh_continue" / "branch.nc").stat().st_size > 0
+        return
     directory = "runs/burgers" if "run burgers" in text else "results"
     files = {file.name for file in (tmp_path / directory).iterdir()}
     assert {"solution.nc", "report.json", "plot.png"} <= files
