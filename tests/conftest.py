@@ -3,6 +3,8 @@
 import functools
 import os
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices, several test processes
+
 import pytest
 from cuda_host.fenced import FencedDevice
 from cuda_host.host import why_not
