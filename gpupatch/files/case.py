@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import os
@@ -381,7 +382,7 @@ def parse_case(table: Mapping[str, Any], name: str = "case", directory: Path = P
     for key, field in Case.model_fields.items():
         if key in table:
             try:
-                sections[key] = TypeAdapter(field.rebuild_annotation()).validate_python(table[key])
+                sections[key] = _reader(key).validate_python(table[key])
             except ValidationError as error:
                 mistakes += found_by_pydantic(key, table[key], error.errors())
         elif field.is_required():
@@ -389,9 +390,15 @@ def parse_case(table: Mapping[str, Any], name: str = "case", directory: Path = P
         else:
             sections[key] = field.get_default(call_default_factory=True)
     refuse(name, mistakes + find_mistakes(sections))
-    case = Case(**sections)
+    case = Case.model_construct(**sections)
     case._name, case._directory = name, directory
     return case
+
+
+@functools.cache
+def _reader(section: str) -> TypeAdapter:
+    """What reads one section."""
+    return TypeAdapter(Case.model_fields[section].rebuild_annotation())
 
 
 def _with_kind(table: Mapping[str, Any]) -> Mapping[str, Any]:

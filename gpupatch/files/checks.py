@@ -51,9 +51,8 @@ def find_mistakes(sections: Mapping[str, Any]) -> list[Mistake]:
         Everything that does not fit, in the order of the sections.
     """
     found: list[Mistake] = []
-    for check in _CHECKS:
-        needed = inspect.signature(check).parameters
-        if needed.keys() <= sections.keys():
+    for check, needed in _CHECKS.items():
+        if needed <= sections.keys():
             found += check(**{name: sections[name] for name in needed})
     return list(dict.fromkeys(found))
 
@@ -269,7 +268,7 @@ def formula_variables(ndim: int, known: Collection[str], *, timed: bool) -> tupl
     return tuple(dict.fromkeys([*AXES[:ndim], *(["t"] if timed else []), *known]))
 
 
-_CHECKS = (
+_ALL = (
     *PARTICLE_CHECKS,
     _model,
     _names,
@@ -283,3 +282,5 @@ _CHECKS = (
     _cells,
     _formulas,
 )
+_CHECKS = {check: frozenset(inspect.signature(check).parameters) for check in _ALL}
+"""Every check, and the sections that it reads."""
