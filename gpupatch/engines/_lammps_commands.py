@@ -104,7 +104,7 @@ def after_particles(model: ParticleModel, patch: Patch) -> list[str]:
         *(f"mass {k + 1} {m!r}" for k, m in enumerate(masses.tolist())),
         *_pair_commands(model),
         *_chain_commands(model, patch),
-        f"neighbor {model.neighbours.skin!r} bin",
+        f"neighbor {_written(model.neighbours.skin)} bin",
         "neigh_modify every 1 delay 0 check yes page 20000 one 2000",
         "fix motion all nve",
         *walls(model, patch),
@@ -139,17 +139,22 @@ def _pair_commands(model: ParticleModel) -> Iterator[str]:
         native = native if reach <= pair.cutoff else None
     if native is None or pair.truncation not in native.styles:
         expression = pair.potential.truncated(pair.truncation)
-        yield f"pair_style lepton {pair.cutoff!r}"
+        yield f"pair_style lepton {_written(pair.cutoff)}"
         for types, numbers in _rows(pair):
             yield f'pair_coeff {types} "{lepton(expression, numbers | {CUTOFF: pair.cutoff})}"'
         return
-    yield f"pair_style {native.styles[pair.truncation]} {pair.cutoff!r}"
+    yield f"pair_style {native.styles[pair.truncation]} {_written(pair.cutoff)}"
     if native.reach is not None or pair.truncation == "shifted":
         yield "pair_modify shift yes"
     for types, numbers in _rows(pair):
         values = [*native.coefficients(**numbers)]
         values += [native.reach(**numbers)] if native.reach is not None else []
-        yield f"pair_coeff {types} {' '.join(repr(float(v)) for v in values)}"
+        yield f"pair_coeff {types} {' '.join(map(_written, values))}"
+
+
+def _written(value: float) -> str:
+    """A number as a word; what is no plain number cannot bring words of its own."""
+    return repr(float(value))
 
 
 def _rows(pair: Pair) -> Iterator[tuple[str, dict[str, float]]]:
@@ -168,7 +173,7 @@ def _chain_commands(model: ParticleModel, patch: Patch) -> Iterator[str]:
     sides = [s for s, b in zip(patch.box, model.boundary, strict=True) if b == "periodic"]
     reach = 0.0 if model.pair is None else model.pair.cutoff
     reach = max([reach, *(side / 2 for side in sides)]) + model.neighbours.skin
-    yield f"comm_modify cutoff {float(reach)!r}"
+    yield f"comm_modify cutoff {_written(reach)}"
     if bonds is not None:
         numbers = {name: float(v) for name, v in bonds.parameters.items()}
         yield "bond_style lepton no_offset"
@@ -177,7 +182,7 @@ def _chain_commands(model: ParticleModel, patch: Patch) -> Iterator[str]:
             yield f"create_bonds single/bond 1 {i + 1} {j + 1} special no"
     if angles is not None:
         yield "angle_style cosine"
-        yield f"angle_coeff 1 {float(angles.parameters['kappa'])!r}"
+        yield f"angle_coeff 1 {_written(angles.parameters['kappa'])}"
         for i, j, k in angles.triples.tolist():
             yield f"create_bonds single/angle 1 {i + 1} {j + 1} {k + 1} special no"
 
@@ -201,7 +206,7 @@ def thermostat(model: ParticleModel, patch: Patch) -> list[str]:
     wanted = float(patch.controls[0])
     free = float(model.degrees_of_freedom(np.array([patch.n]))[0])
     return [
-        f"fix scaling all temp/rescale {model.dynamics.every} {wanted!r} {wanted!r} 0.0 1.0",
+        f"fix scaling all temp/rescale {int(model.dynamics.every)} {wanted!r} {wanted!r} 0.0 1.0",
         f"compute_modify scaling_temp extra/dof {_dimension(model) * patch.n - free!r}",
     ]
 

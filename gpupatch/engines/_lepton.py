@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import sympy as sp
 
+from gpupatch.errors import RuleError
 from gpupatch.micro.printers import ScalarPrinter
 from gpupatch.micro.trace import scalar_symbol
 
@@ -71,7 +72,15 @@ def lepton(expression: sp.Basic, parameters: Mapping[str, float]) -> str:
         Its text.
 
     Raises:
-        RuleError: if there is a function that Lepton lacks.
+        RuleError: if there is a function that Lepton lacks, or a name that is none.
     """
     numbers = {scalar_symbol(name): sp.Float(v, 17) for name, v in parameters.items()}
-    return LeptonPrinter()(expression.xreplace(numbers))
+    known = expression.xreplace(numbers)
+    names = sorted(str(one) for one in known.free_symbols)
+    strange = [name for name in names if not (name.isascii() and name.isidentifier())]
+    if strange:
+        raise RuleError(
+            f"{strange[0]!r} cannot be the name of a variable in LAMMPS or OpenMM. Use letters, "
+            "digits and underscores."
+        )
+    return LeptonPrinter()(known)

@@ -104,10 +104,10 @@ class _LammpsPatch:
     def solve(self, n_steps: int, dt: float, first: int) -> None:
         """Advance the patch; `first` matters where something happens every so many steps."""
         if self._counts_steps and self._program.extract_global("ntimestep") != first:
-            self._program.command(f"reset_timestep {first}")
+            self._program.command(f"reset_timestep {int(first)}")
             self._is_set_up = False
         if dt != self._dt:
-            self._program.command(f"timestep {dt!r}")
+            self._program.command(f"timestep {float(dt)!r}")
             self._dt, self._is_set_up = dt, False
         while n_steps > 0:
             now = min(n_steps, _STEPS_AT_ONCE)
