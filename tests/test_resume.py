@@ -394,10 +394,11 @@ def command(words: list[str]) -> None:
 
 
 def kills(path: Path, expected: Path, folder: Path, count: int, seed: int) -> dict[str, int]:
-    """Kill runs and resumptions at random moments until so many were hit, and compare each.
+    """Kill runs and resumptions while they work until so many were hit, and compare each.
 
     Returns:
-        Kills tried, and those after which the run ended like the undisturbed one.
+        Kills; those of runs that had made a checkpoint; and those after which the run ended like
+        the undisturbed one.
     """
     generator = np.random.default_rng(seed)
     context = multiprocessing.get_context("forkserver")
@@ -405,51 +406,60 @@ def kills(path: Path, expected: Path, folder: Path, count: int, seed: int) -> di
         ["pytest", "netCDF4", "xarray", "gpupatch.run", "gpupatch.micro.lattice"]
     )
 
-    def spend(words: list[str], seconds: float | None) -> bool:
-        """Run a command; kill it after some time. Whether it was killed."""
-        process = context.Process(target=command, args=(words,))
+    def begun(out: Path) -> int:
+        """Changes when a process begins to work in a directory."""
+        report = out / "report.json"
+        return report.stat().st_ino if report.exists() else 0
+
+    def spend(out: Path, share: float | None, usual: float = 0.0) -> float | None:
+        """Go on in a directory; kill the process after a share of the usual time that it works.
+
+        Returns:
+            The time that it worked; None if it was killed.
+        """
+        words = ["resume", str(out)] if begun(out) else ["run", str(path), "--out", str(out)]
+        process, before = context.Process(target=command, args=([*words, "--quiet"],)), begun(out)
         process.start()
-        process.join(seconds)
+        while begun(out) == before and process.is_alive():
+            time.sleep(0.001)
+        began = time.perf_counter()
+        process.join(None if share is None else share * usual)
         killed = process.is_alive()
         if killed:
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
         process.join()
-        return killed
+        return None if killed else time.perf_counter() - began
 
-    def words(out: Path) -> list[str]:
-        """How to go on in a directory; anew where nothing had begun."""
-        if (out / "report.json").exists():
-            return ["resume", str(out), "--quiet"]
-        shutil.rmtree(out, ignore_errors=True)
-        return ["run", str(path), "--out", str(out), "--quiet"]
-
-    usual = 0.0
-    for name in ("first", "timed"):
-        began = time.perf_counter()
-        spend(words(folder / name), None)
-        usual = time.perf_counter() - began
-    tried = survived = trial = 0
-    while tried < count:
+    usual = spend(folder / "timed", None) or 0.0
+    found = {"tried": 0, "checkpointed": 0, "survived": 0}
+    trial = 0
+    while found["tried"] < count:
         out, trial, hits = folder / str(trial), trial + 1, 0
-        while tried + hits < count:
-            began, given = time.perf_counter(), words(out)
-            if not spend(given, generator.uniform(0, usual)):
-                usual = time.perf_counter() - began if given[0] == "run" else usual
+        while found["tried"] + hits < count:
+            fresh, worked = not begun(out), spend(out, generator.uniform(), usual)
+            if worked is not None:
+                usual = worked if fresh else usual
                 break
             hits += 1
-        spend(words(out), None)
+            found["checkpointed"] += (out / CHECKPOINT).exists()
+        spend(out, None)
         assert_same_results(out, expected)
-        tried, survived = tried + hits, survived + hits
-    return {"tried": tried, "survived": survived}
+        found["tried"] += hits
+        found["survived"] += hits
+    return found
 
 
 def test_a_few_kills_change_nothing(undisturbed, tmp_path):
     path, expected = undisturbed
-    assert kills(path, expected, tmp_path, 3, seed=1) == {"tried": 3, "survived": 3}
+    found = kills(path, expected, tmp_path, 3, seed=1)
+    assert found["tried"] == found["survived"] == 3
 
 
 @pytest.mark.slow
 def test_fifty_kills_change_nothing(undisturbed, tmp_path):
     path, expected = undisturbed
-    assert kills(path, expected, tmp_path, 50, seed=2) == {"tried": 50, "survived": 50}
+    found = kills(path, expected, tmp_path, 50, seed=2)
+    print(found)
+    assert found["tried"] == found["survived"] == 50
+    assert found["checkpointed"] > 35
