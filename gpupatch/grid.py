@@ -17,6 +17,9 @@ from gpupatch.memory import numbers, require
 
 _MOST = 2**31 - 1
 """Patches or sites along one axis."""
+_MOST_EDGES = 100
+_SHORTEST, _LONGEST = 1e-36, 1e36
+"""Lengths whose eighth powers are numbers."""
 
 Value = float | Callable[..., NDArray[np.float64]]
 
@@ -313,6 +316,11 @@ class PatchGrid:
         where = f"axis {axis}"
         if not np.isfinite([lo, hi]).all() or hi <= lo:
             raise GridError(f"{where}: `domain` is [{lo}, {hi}]; the second must be larger.")
+        if max(abs(lo), abs(hi)) > _LONGEST or hi - lo < _SHORTEST:
+            raise GridError(
+                f"{where}: `domain` is [{lo}, {hi}]; its lengths must lie between {_SHORTEST:g} "
+                f"and {_LONGEST:g}, for their powers are needed. Use other units."
+            )
         if not 1 <= self.patches[axis] <= _MOST:
             raise GridError(
                 f"{where}: `patches` is {shown(self.patches[axis])}; it must lie between 1 and "
@@ -337,8 +345,10 @@ class PatchGrid:
             raise GridError(f"{where}: give `dx`; `ratio` is for periodic axes only.")
         if self.periodic(axis) and isinstance(how, str) and how != "equispaced":
             raise GridError(f"{where}: Chebyshev positions need a non-periodic boundary.")
-        if self.edges < 1:
-            raise GridError(f"`edges` is {self.edges}; at least 1 layer is needed.")
+        if not 1 <= self.edges <= _MOST_EDGES:
+            raise GridError(
+                f"`edges` is {shown(self.edges)}; it must lie between 1 and {_MOST_EDGES}."
+            )
         if sites is None and (core is None or self._of(self.buffer, axis) is None or dx is None):
             raise GridError(f"{where}: give `sites`, or all of `core`, `buffer` and `dx`.")
         if self.n_sites[axis] < 2 * self.edges + 1:
@@ -346,8 +356,11 @@ class PatchGrid:
                 f"{where}: {self.n_sites[axis]} sites leave no interior between "
                 f"2 x {self.edges} edge layers. Use at least {2 * self.edges + 1}."
             )
-        if not 0 < self.spacing[axis] < np.inf:
-            raise GridError(f"{where}: `dx` or `ratio` must be positive.")
+        if not _SHORTEST <= self.spacing[axis] <= _LONGEST:
+            raise GridError(
+                f"{where}: `dx` or `ratio` must be positive and put sites between {_SHORTEST:g} "
+                f"and {_LONGEST:g} apart; found {self.spacing[axis]:g}. Use other units."
+            )
 
     def _check_overlap(self, axis: int) -> None:
         X = self.centres[axis]

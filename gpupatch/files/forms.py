@@ -6,7 +6,6 @@ from pydantic import Field, PlainValidator
 
 from gpupatch.files.values import (
     LARGEST_SEED,
-    Count,
     NotNegative,
     Number,
     Positive,
@@ -21,6 +20,8 @@ from gpupatch.files.values import (
 Place = Literal["sites", "faces"]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED, strict=True)]
 Axis = Annotated[int, Field(ge=0, le=2, strict=True)]
+LARGEST_WAVES = 10_000
+"""Waves per axis that a smooth random field may have."""
 
 
 class ExpressionCoefficient(Section):
@@ -108,7 +109,7 @@ class RandomInitial(Section):
     random: Literal["normal", "uniform", "smooth"]
     amplitude: Number
     mean: Value = 0.0
-    waves: Count = 4
+    waves: Annotated[int, Field(ge=1, le=LARGEST_WAVES, strict=True)] = 4
     seed: Seed | None = None
 
 

@@ -31,6 +31,7 @@ from gpupatch.run.build_particles import build_particles
 from gpupatch.run.code import names_in
 from gpupatch.run.formulas import make_faces, of_position
 from gpupatch.run.initial import random_field, read_array, stored_field
+from gpupatch.run.sections import made_of
 from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme, Problem, Scheme
 
 
@@ -68,15 +69,18 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
     if case.particles is not None:
         scheme, initial = build_particles(case, backend, trust)
         return _with_exact(case, scheme, initial)
-    rule = make_rule(case, trust)
+    with made_of("model"):
+        rule = make_rule(case, trust)
     if case.run.replicas > 1 and not rule.noise:
         raise CaseError(
             f"`run.replicas`: rule `{rule.name}` has no noise, so that all replicas would be equal."
         )
-    grid = make_grid(case)
-    coefficients = {
-        name: make_coefficient(case, given, trust) for name, given in case.coefficients.items()
-    }
+    with made_of("grid"):
+        grid = make_grid(case)
+    coefficients = {}
+    for name, form in case.coefficients.items():
+        with made_of(f"coefficients.{name}"):
+            coefficients[name] = make_coefficient(case, form, trust)
     check_places(case, rule)
     read = {name for one in coefficients.values() for name in getattr(one, "parameters", ())}
     problem = Problem(
@@ -93,24 +97,20 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
         dtype=case.run.dtype,
         seed=case.run.seed,
     )
-    scheme = make_scheme(case, problem, backend)
-    initial = [
-        {
-            name: make_initial(case, grid, name, given, trust, values)
-            for name, given in case.initial.items()
-        }
-        for values in problem.member_values
-    ]
+    with made_of("scheme"):
+        scheme = make_scheme(case, problem, backend)
+    initial = [make_initials(case, grid, trust, values) for values in problem.member_values]
     stray = sorted(set(case.initial) - set(rule.fields))
     if stray:
         raise CaseError(
             f"`initial.{stray[0]}`: rule `{rule.name}` has the fields {', '.join(rule.fields)}."
         )
     for functions in initial:
-        if isinstance(scheme, BurstScheme | FluxScheme):
-            scheme.averages(functions, None)
-        else:
-            problem.sample(functions, None, 1)
+        with made_of("initial"):
+            if isinstance(scheme, BurstScheme | FluxScheme):
+                scheme.averages(functions, None)
+            else:
+                problem.sample(functions, None, 1)
     return _with_exact(case, scheme, initial)
 
 
@@ -118,8 +118,15 @@ def _with_exact(case: Case, scheme: Scheme, initial: list[dict[str, Any]]) -> Pa
     """The parts with the leaps and the exact solution, which is tried at the end of the run."""
     exact = None if case.exact is None else functools.partial(exact_values, case, scheme)
     if exact is not None:
-        exact(case.time.end)
-    return Parts(scheme, initial, make_projection(case), exact)
+        with made_of("compare.exact"), np.errstate(all="ignore"):
+            if not np.isfinite(exact(case.time.end)).all():
+                raise CaseError(
+                    f"`compare.exact`: it is not finite everywhere at t = {case.time.end:g}, the "
+                    "end of the run. Give one that is, or end the run earlier."
+                )
+    with made_of("time"):
+        projection = make_projection(case)
+    return Parts(scheme, initial, projection, exact)
 
 
 def check_places(case: Case, rule: Rule) -> None:
@@ -194,6 +201,17 @@ def make_coefficient(case: Case, given, trust: bool):
         seed = case.run.seed if given.seed is None else given.seed
         return Lognormal(given.sigma, seed, given.median)
     raise CaseError(f"a coefficient of form {type(given).__name__} is not known.")
+
+
+def make_initials(
+    case: Case, grid: PatchGrid, trust: bool, member: Mapping[str, float]
+) -> dict[str, Callable]:
+    """The initial values of all fields of one member as functions of position, by name."""
+    made = {}
+    for name, given in case.initial.items():
+        with made_of(f"initial.{name}"):
+            made[name] = make_initial(case, grid, name, given, trust, member)
+    return made
 
 
 def make_initial(case: Case, grid: PatchGrid, name: str, given, trust: bool, member):

@@ -40,9 +40,7 @@ def read_array(case: Case, reference: str, trust: bool) -> NDArray[np.float64]:
         ) from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
         found = getattr(array, "dtype", "several arrays")
-        raise CaseError(
-            f"`{reference}` holds {found}. Name one array of real numbers in it."
-        )
+        raise CaseError(f"`{reference}` holds {found}. Name one array of real numbers in it.")
     return array.astype(float)
 
 

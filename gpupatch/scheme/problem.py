@@ -193,7 +193,14 @@ class Problem:
                 arrays.append(self._mask(name, origin))
                 continue
             places = Places(origin, grid.n_sites, grid.spacing, face, shift, parameters)
-            arrays.append(as_coefficient(self.coefficients[name]).sample(places))
+            with np.errstate(all="ignore"):
+                values = as_coefficient(self.coefficients[name]).sample(places)
+            if not np.isfinite(values).all():
+                raise SchemeError(
+                    f"`coefficients.{name}`: it is not finite everywhere in the patches. Give one "
+                    "that is."
+                )
+            arrays.append(values)
         if not arrays:
             return np.zeros((1, 0, *grid.n_sites))
         n = max(len(a) for a in arrays)

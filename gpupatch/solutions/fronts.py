@@ -9,6 +9,11 @@ import numpy as np
 from gpupatch.errors import InputError
 from gpupatch.solutions.registry import Array, exact_solution, positive
 
+_MOST_POINTS = 10**5
+"""Points on either side of the middle that the integrals of `cole_hopf` may have."""
+_MOST_AT_ONCE = 10**6
+"""Values of the integrands of `cole_hopf` that are held in memory."""
+
 
 @exact_solution(equation="u_t = nu u_xx - (u^2/2)_x")
 def cole_hopf(coordinates: tuple[Array, ...], t: float, *, nu: float) -> dict[str, Array]:
@@ -32,7 +37,8 @@ def cole_hopf(coordinates: tuple[Array, ...], t: float, *, nu: float) -> dict[st
         `u`.
 
     Raises:
-        InputError: t is negative or `nu` is not positive.
+        InputError: t is negative, `nu` is not positive, or the integrals would need too many
+            points.
 
     Source: Hopf (1950), Cole (1951); the start of Basdevant et al. (1986); the rule as in
     Trefethen and Weideman (2014) [Hopf1950] [Cole1951] [Basdevant1986] [TrefethenWeideman2014].
@@ -46,12 +52,22 @@ def cole_hopf(coordinates: tuple[Array, ...], t: float, *, nu: float) -> dict[st
     reach = drift + math.sqrt(drift**2 + 40)
     # harmonics of exp(cos) are negligible beyond 10 + 3.6 / sqrt(nu): aliases fall under 1e-17
     step = 2 * math.pi / (13 + 10 * math.pi * stretch + 22.6 * math.sqrt(t))
+    if not reach / step < _MOST_POINTS:
+        raise InputError(
+            f"`cole_hopf` would need more than {2 * _MOST_POINTS} points of integration at "
+            f"t = {t:g} with nu = {nu:g}. Use a viscosity, or a time, that is nearer to 1."
+        )
     half = math.ceil(reach / step)
     z = step * np.arange(-half, half + 1)
-    angle = np.pi * (x[..., None] - stretch * z)
-    exponent = -(z**2) - np.cos(angle) / (2 * np.pi * nu)
-    weight = np.exp(exponent - exponent.max(axis=-1, keepdims=True))
-    return {"u": -np.sum(weight * np.sin(angle), axis=-1) / np.sum(weight, axis=-1)}
+    u = np.empty(x.size)
+    at_once = max(1, _MOST_AT_ONCE // z.size)
+    for first in range(0, x.size, at_once):
+        some = slice(first, first + at_once)
+        angle = np.pi * (x.ravel()[some, None] - stretch * z)
+        exponent = -(z**2) - np.cos(angle) / (2 * np.pi * nu)
+        weight = np.exp(exponent - exponent.max(axis=-1, keepdims=True))
+        u[some] = -np.sum(weight * np.sin(angle), axis=-1) / np.sum(weight, axis=-1)
+    return {"u": u.reshape(x.shape)}
 
 
 @exact_solution(equation="u_t = D u_xx + r u (1 - u)")

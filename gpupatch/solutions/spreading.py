@@ -149,7 +149,8 @@ def couette_start(
     if t < 0:
         raise InputError(f"`couette_start` begins at t = 0; it was asked for at t = {t}.")
     (x,) = coordinates
-    y, length = x - start, max(2 * math.sqrt(diffusivity * t), 1e-200)
+    # beyond eight widths the flow is steady up to exp(-16 pi^2)
+    y, length = x - start, min(max(2 * math.sqrt(diffusivity * t), 1e-200), 8 * width)
     images = 2 * np.arange(2 + math.ceil(3 * length / width)) + 1
     odd = images.reshape(-1, *(1,) * y.ndim) * width
     reached = special.erfc((odd - y) / length) - special.erfc((odd + y) / length)
