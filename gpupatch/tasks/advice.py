@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 _STILL = 1e-6
 """Rate times burst below which a variable is not seen to move."""
+_ROUNDING = 1e-5
+"""Differences below which figures say nothing."""
 
 
 def recommendation(found: SlowVariables) -> str:
@@ -80,9 +82,9 @@ def _pace(one: Relaxation, kept: bool) -> str:
     rate = f"{one.name} relaxes at the rate {one.rate:.3g}"
     if one.pace == "fast":
         end = "" if kept else ": it need not be kept"
-        return f"{rate}, {one.times_in_burst:.3g} times within a burst{end}."
+        return f"{rate}, {_rounded(one.times_in_burst)} times within a burst{end}."
     if one.pace == "slow" and one.rate > 0:
-        return f"{rate}, over {1 / one.times_in_burst:.3g} bursts: it is slow."
+        return f"{rate}, over {_rounded(1 / one.times_in_burst)} bursts: it is slow."
     return f"{rate}."
 
 
@@ -91,4 +93,10 @@ def _plural(one: Candidate) -> str:
 
 
 def _percent(share: float) -> str:
+    if share < _ROUNDING:
+        return f"less than {100 * _ROUNDING:g} %"
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
+def _rounded(value: float) -> str:
+    return f"{float(f'{value:.3g}'):g}"
