@@ -196,6 +196,12 @@ RUNS = {
 }  # fmt: skip
 
 
+LONG = (
+    "coupled, implicit", "coupled, adaptive between moving walls", "flux, adaptive",
+    "particles, chains",
+)  # fmt: skip
+
+
 @pytest.fixture(autouse=True)
 def _short_blocks(monkeypatch):
     """Blocks of micro-steps that are shorter than the time between two saves."""
@@ -221,7 +227,10 @@ def run(label, backend=None, **more):
     return simulate(scheme, initial, **options | more)
 
 
-@pytest.mark.parametrize("label", RUNS)
+@pytest.mark.parametrize(
+    "label",
+    [pytest.param(one, marks=pytest.mark.slow if one in LONG else ()) for one in RUNS],
+)
 def test_a_run_that_is_taken_up_ends_as_if_it_had_never_stopped(label):
     noted = Noted()
     undisturbed = run(label, checkpoint=noted)
