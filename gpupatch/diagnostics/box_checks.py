@@ -97,7 +97,7 @@ class BoxFluxTrial:
         if not scheme.grid.periodic(0):
             slope = np.diff(gradient, axis=1)
         matrix = (slope[:-1] - slope[-1]).T / scheme.grid.gap[0]
-        coefficient = self.plain.coefficient(4).value / float(scheme.variant()._weight[0])
+        coefficient = self.plain.coefficient(4).value / float(scheme.variant().weight[0])
         return np.sort(-np.linalg.eigvals(matrix).real) * coefficient
 
 
@@ -142,7 +142,7 @@ def box_flux_findings(trial: BoxFluxTrial, only: tuple[str, ...] = ()) -> dict[s
 
 
 def _range(trial: BoxFluxTrial) -> Finding:
-    return range_of(trial.scheme.states, float(trial.scheme.variant()._density.max()))
+    return range_of(trial.scheme.states, float(trial.scheme.variant().density.max()))
 
 
 def range_of(problem: BoxProblem, density: float) -> Finding:
@@ -225,13 +225,13 @@ def _retuning(trial: BoxFluxTrial) -> Finding:
     driven.coefficient(1)
     one = driven.scheme
     assert one.boxes is not None
-    value = np.broadcast_to(driven.value if one._held is None else one._held[:, None],
+    value = np.broadcast_to(driven.value if one.held is None else one.held[:, None],
                             driven.value.shape)  # fmt: skip
     wanted = np.tile(value.ravel(), one.copies)
     at_rest = {one.law.drive: np.zeros_like(wanted)}
-    boxes = retuned(one._model, one.boxes, temperature=wanted, controls=at_rest)
+    boxes = retuned(one.model, one.boxes, temperature=wanted, controls=at_rest)
     seen = one.kernels.measure(one.kernels.pack(boxes), THERMAL)[None]
-    found = moments(one._model, boxes, THERMAL, seen)["temperature"].ravel()
+    found = moments(one.model, boxes, THERMAL, seen)["temperature"].ravel()
     rounding = 1e4 * float(np.finfo(trial.scheme.dtype).eps)
     return at_most(
         "D6", "|R L T - T|/T after a box was retuned", float(np.abs(found / wanted - 1).max()),
@@ -283,7 +283,7 @@ def _box_gap(trial: BoxFluxTrial) -> Finding:
 def _box_conservation(trial: BoxFluxTrial) -> Finding:
     own, name = trial.scheme.variant(), "change of the total over a leap"
     slope = own.slope(trial.t, exactly(trial.U)).values
-    weight, H = own._weight[:, None], own.grid.gap[0]
+    weight, H = own.weight[:, None], own.grid.gap[0]
     leap = own.burst_length
     if trial.projection is not None and trial.projection.step is not None:
         leap = trial.projection.step
@@ -300,8 +300,8 @@ def _box_conservation(trial: BoxFluxTrial) -> Finding:
 
 def _box_precision(trial: BoxFluxTrial) -> Finding:
     own = trial.scheme.variant()
-    width = own.states.box_width(float(own._density.min()))
-    T = float(own._held.min()) if own._held is not None else float(trial.drives[0].min())
+    width = own.states.box_width(float(own.density.min()))
+    T = float(own.held.min()) if own.held is not None else float(trial.drives[0].min())
     return displacement(own.dt, T, own.states, width)
 
 

@@ -71,6 +71,10 @@ class BoxFluxScheme(ParticleScheme):
 
     Attributes:
         boxes: as the last burst left them, patch = box x member x face; None before the first.
+        model: the particles of the boxes.
+        density: of the boxes, [member].
+        weight: w, the density, or the heat capacity per volume, [member].
+        held: temperature of boxes whose field is the velocity, [member]; None of others.
         flux: fluxes of the last burst, [member, face].
         flux_error: their standard errors, same shape.
 
@@ -123,15 +127,15 @@ class BoxFluxScheme(ParticleScheme):
                 "`capacity`, the heat capacity per particle, belongs to the temperature: "
                 f"the field is the {self.law.field}, and `capacity` is {capacity}."
             )
-        self._model = problem.micro_model()
-        self.kernels = backend.load_particles(self._model, problem.dtype)
+        self.model = problem.micro_model()
+        self.kernels = backend.load_particles(self.model, problem.dtype)
         self.burst_steps, self.dt = block_steps(burst)
         self.lifting = face_lifting(problem.grid, (self.law.field,), order, 0)
         self.places = Places.on(problem.grid, self.lifting.centres)
         self.quarantine = Quarantine(max_quarantined, order, _values)
-        self._density = problem.imposed("density")
-        self._held = problem.imposed("temperature") if self.law.field == "velocity" else None
-        self._weight = self._density * (1.0 if capacity is None else capacity)
+        self.density = problem.imposed("density")
+        self.held = problem.imposed("temperature") if self.law.field == "velocity" else None
+        self.weight = self.density * (1.0 if capacity is None else capacity)
         self._forget()
 
     def _forget(self) -> None:
@@ -172,10 +176,10 @@ class BoxFluxScheme(ParticleScheme):
             t: time of the state; it does not enter.
         """
         self._forget()
-        widths = np.array([self.states.box_width(rho) for rho in self._density])
-        across = widths ** (self._model.ndim - 1)
+        widths = np.array([self.states.box_width(rho) for rho in self.density])
+        across = widths ** (self.model.ndim - 1)
         lo, hi = self.grid.domain[0]
-        self.domain_particles = float((self._density * across).sum() * (hi - lo))
+        self.domain_particles = float((self.density * across).sum() * (hi - lo))
         return exactly(super().initial(initial, t))
 
     def slope(self, t: float, U: Propagated) -> Propagated:
@@ -191,7 +195,7 @@ class BoxFluxScheme(ParticleScheme):
         self.quarantine.begin(t, U)
         self.flux, self.flux_error = self.measure(*self.at_faces(t, U.values))
         noise = np.concatenate([self._response(U.parts[:, 0]), self._fresh_noise()], axis=-1)
-        divergence, w = self._divergence(), self._weight[:, None]
+        divergence, w = self._divergence(), self.weight[:, None]
         slope = -(self.flux @ divergence.T) / w
         parts = -np.einsum("cf,mfs->mcs", divergence, noise) / w[..., None]
         return Propagated(slope[:, None], parts[:, None])
@@ -233,7 +237,7 @@ class BoxFluxScheme(ParticleScheme):
         Returns:
             Both [member, face].
         """
-        T = np.broadcast_to(value if self._held is None else self._held[:, None], value.shape)
+        T = np.broadcast_to(value if self.held is None else self.held[:, None], value.shape)
         per_drive = 1.0 if self.law.field == "velocity" else -T
         drive = gradient / per_drive
         imposed = drive
@@ -272,7 +276,7 @@ class BoxFluxScheme(ParticleScheme):
         hot, push = (np.tile(one.ravel(), self.copies) for one in (T, imposed))
         if self.boxes is None:
             self.boxes = self._settled(hot)
-        boxes = retuned(self._model, self.boxes, temperature=hot, controls={self.law.drive: push})
+        boxes = retuned(self.model, self.boxes, temperature=hot, controls={self.law.drive: push})
         plan = ParticlePlan(n_steps, self.dt, self.law.observables, weights, first=self._steps)
         handle = self.kernels.pack(boxes)
         seen = self.kernels.burst(handle, plan)
@@ -285,7 +289,7 @@ class BoxFluxScheme(ParticleScheme):
         )
         self._steps += n_steps
         self.count(n_steps, self.dt, int(boxes.counts.sum()))
-        found = self.law.flux(moments(self._model, boxes, self.law.observables, seen))
+        found = self.law.flux(moments(self.model, boxes, self.law.observables, seen))
         samples = self._healthy(found.reshape(self._samples, *T.shape), imposed, begun)
         apart = samples - samples.mean(axis=0)
         self._squares += (apart**2).sum(axis=0)
@@ -316,7 +320,7 @@ class BoxFluxScheme(ParticleScheme):
             InputError: if it does not fit this scheme.
         """
         begun = failed.begun
-        model = replace(self._model, first_patch=failed.row)
+        model = replace(self.model, first_patch=failed.row)
         return ParticlesAlone(
             kernels=self.backend.load_particles(model, self.dtype),
             state=one_patch(begun.states),
@@ -327,14 +331,14 @@ class BoxFluxScheme(ParticleScheme):
         )
 
     def _settled(self, temperature: NDArray[np.float64]) -> ParticleState:
-        density = np.tile(np.repeat(self._density, self.n_faces), self.copies)
+        density = np.tile(np.repeat(self.density, self.n_faces), self.copies)
         state = crystal_boxes(
-            self._model, self.states.particles, density, temperature, controls={self.law.drive: 0.0}
+            self.model, self.states.particles, density, temperature, controls={self.law.drive: 0.0}
         )
         n_steps = max(3, count_steps(self.settle, self.dt))
         self._steps += n_steps
         self.count(n_steps, self.dt, int(state.counts.sum()))
-        return settled(self._model, self.kernels, state, temperature, n_steps, self.dt)
+        return settled(self.model, self.kernels, state, temperature, n_steps, self.dt)
 
     def coefficient(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The transport coefficient -J/gradient of all bursts so far, and its standard error.
@@ -373,7 +377,7 @@ class BoxFluxScheme(ParticleScheme):
             return None
         first = np.arange(self.n_members * self.n_faces)
         centres = patch_centres(self.lifting.centres, self.n_members)
-        return Shown(self.boxes.picked(first), tuple(self._model.boundary), centres)
+        return Shown(self.boxes.picked(first), tuple(self.model.boundary), centres)
 
     def system(self, projection: Projection, t: float, U: Propagated) -> ParticleSystem:
         """This scheme as the system that a projective method leaps over."""
@@ -441,12 +445,12 @@ class BoxFluxScheme(ParticleScheme):
     def fraction_of_space(self) -> float:
         """Share of the domain, along its axis, that lies in the boxes of one replica."""
         lo, hi = self.grid.domain[0]
-        width = max(self.states.box_width(rho) for rho in self._density)
+        width = max(self.states.box_width(rho) for rho in self.density)
         return self.n_faces * width / (hi - lo)
 
     def describe(self) -> list[str]:
         """What will be run, in lines."""
-        width = max(self.states.box_width(rho) for rho in self._density)
+        width = max(self.states.box_width(rho) for rho in self.density)
         return [
             f"{self.grid.patches[0]} cells, {self.copies} periodic box(es) on each of "
             f"{self.n_faces} faces, {self.states.particles} particles in a box {width:.4g} wide"

@@ -117,44 +117,55 @@ class ChainFluxScheme(ParticleFluxScheme):
     def particles(self, U: Macro, t: float) -> Shown:
         """The chains with which the next burst begins, on all faces, particles at their places."""
         profile, boundary, axes = self.profiles(t, U)
-        state = self._lift_chains(profile, self._stream + 1)
-        state = replace(state, positions=state.positions + self._places)
+        state = self.lifted(profile, self.stream + 1)
+        state = replace(state, positions=state.positions + self.places_at_rest)
         return Shown(state, boundary, patch_centres(axes, self.n_members))
 
     @property
-    def _places(self) -> NDArray[np.float64]:
+    def places_at_rest(self) -> NDArray[np.float64]:
         """Where the particles of a patch are at rest, from its centre."""
         steps = np.arange(self.length, dtype=np.float64) - (self.length - 1) / 2
         return steps * self.lattice_spacing
 
-    def _lift_chains(self, profile: NDArray[np.float64], stream: int) -> ParticleState:
-        """Chains whose energy has a value and a slope, [patch, 3], in local equilibrium."""
+    def lifted(
+        self, profile: NDArray[np.float64], stream: int, axis: int = 0, excess: bool = False
+    ) -> ParticleState:
+        """Chains whose energy has a value and a slope, in local equilibrium.
+
+        Args:
+            profile: energies along the chain, [patch, 3].
+            stream: number that sets the random numbers of this lift apart.
+            axis: the only one.
+            excess: of no meaning for chains.
+        """
         fixed = self.stiffness, self.pinning, self.problem.seed, stream
-        level, slope = profile[:, :1], profile[:, 1:2] * self._places
+        level, slope = profile[:, :1], profile[:, 1:2] * self.places_at_rest
         positions, velocities = lift_chain(level + 2 * (1 - self.kinetic) * slope, *fixed)
         if self.kinetic != 0.5:
             velocities = lift_chain(level + 2 * self.kinetic * slope, *fixed)[1]
         return make_state(positions, self.problem.width, velocities=velocities)
 
-    def _burst(self, profile: NDArray[np.float64], axis: int, first: bool) -> NDArray[np.float64]:
+    def run_patches(
+        self, profile: NDArray[np.float64], axis: int, first: bool
+    ) -> NDArray[np.float64]:
         """Currents of every patch in units of the spacing, half the difference of both slopes."""
-        self._stream += 1
+        self.stream += 1
         problem, repeats = self.problem, self.burst_spec.replicas
         rate = self.problem.model.dynamics.rate  # type: ignore[attr-defined]
         n_steps, healed, dt = self.steps()
         weights = np.zeros((n_steps + 1, 1))
         weights[healed + 1 :] = (1 + np.exp(2 * rate * dt)) / 2 / (n_steps - healed)
         core = Core(problem.core_width / self.lattice_spacing)
-        plan = ParticlePlan(n_steps, dt, ("bond_flux",), weights, core, stream=self._stream)
+        plan = ParticlePlan(n_steps, dt, ("bond_flux",), weights, core, stream=self.stream)
         rows = np.tile(profile, (repeats, 1))
         flux = np.zeros(len(rows))
         for sign in (1, -1):
-            state = self._lift_chains(rows * [1, sign, 1], self._stream)
+            state = self.lifted(rows * [1, sign, 1], self.stream)
             kernels = self.kernels[axis]
             out = kernels.burst(kernels.pack(state), plan)[0, :, 0]
             if sign > 0 or not np.isfinite(out).all():
                 self._begun = self.quarantine.begun(
-                    axis, n_steps, dt, self._stream, arrays={"profile": profile, "sign": sign}
+                    axis, n_steps, dt, self.stream, arrays={"profile": profile, "sign": sign}
                 )
             flux += sign * out / 2
             self.count(n_steps, dt, state.positions.size, first and sign > 0)
@@ -171,7 +182,7 @@ class ChainFluxScheme(ParticleFluxScheme):
         """
         begun = failed.begun
         rows = self._rows(begun) * [1, float(begun.arrays["sign"]), 1]
-        return self._alone(failed, self._lift_chains(rows, begun.stream), begun.first)
+        return self._alone(failed, self.lifted(rows, begun.stream), begun.first)
 
     def _springs(self) -> tuple[float, float]:
         """Stiffness and pinning of the chain, from the forces on two displaced chains.

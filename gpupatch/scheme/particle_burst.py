@@ -116,5 +116,11 @@ class ParticleBurstScheme(DensityScheme):
     def samples(self, t: float, U: Macro, first: bool) -> NDArray[np.float64]:
         """Slopes of the averages over the cores, [replica, member, 1, cell]."""
         profile = self.profile(t, U)
-        rate = self.observed(self.kernels, profile, 0, "core_mass", self.core, first)
+        rate = self.run_patches(profile, 0, first)
         return self.healthy(rate.reshape(-1, *U.shape), 0)
+
+    def run_patches(
+        self, profile: NDArray[np.float64], axis: int, first: bool
+    ) -> NDArray[np.float64]:
+        """Slopes of the averages over the cores, [replica x member x cell]."""
+        return self.observed(self.kernels, profile, axis, "core_mass", self.core, first)

@@ -71,12 +71,14 @@ class DensityScheme(ParticleScheme):
 
     Attributes:
         slope_error: standard error of the last slope, same shape as U; None after one replica.
+        stream: number of the last burst, which sets its random numbers apart. Set back, the next
+            burst has the same once more.
 
     Raises:
         SchemeError: if the parts do not fit together.
     """
 
-    remembered = ("slope_error", "_stream", "_replicas", "_noise")
+    remembered = ("slope_error", "stream", "_replicas", "_noise")
 
     def __init__(
         self,
@@ -101,7 +103,7 @@ class DensityScheme(ParticleScheme):
         self.slope_error: Macro | None = None
         self.places: list[Places] = []
         self._begun: Begun | None = None
-        self._stream = 0
+        self.stream = 0
         self._replicas: list[int] = []
         self._noise: list[tuple[float, float]] = []
         self._check()
@@ -194,7 +196,7 @@ class DensityScheme(ParticleScheme):
         Returns:
             [replica x member x place], per time.
         """
-        self._stream += 1
+        self.stream += 1
         self._begun = None
         if self.sampling.common and self.lifting.method == "weighted":
             return self._run(kernels, profile, axis, observable, core, first, True)
@@ -204,6 +206,21 @@ class DensityScheme(ParticleScheme):
             level[:, 0] = profile_mean(profile, self.problem.width[axis])
             found = found - self._run(kernels, level, axis, observable, core, False, False)
         return found
+
+    def run_patches(
+        self, profile: NDArray[np.float64], axis: int, first: bool
+    ) -> NDArray[np.float64]:
+        """What patches lifted with given densities show in one burst.
+
+        Args:
+            profile: densities along the axis, [member x place, 3].
+            axis: along which the density varies.
+            first: whether no other burst has covered the same model time.
+
+        Returns:
+            Fluxes, or slopes of averages over cores, [replica x member x place].
+        """
+        raise SchemeError(f"scheme {type(self).__name__} runs no patches.")
 
     def steps(self) -> tuple[int, int, float]:
         """Micro-steps of a burst, those among them that heal, and their length."""
@@ -275,7 +292,7 @@ class DensityScheme(ParticleScheme):
             raise SchemeError("the patches of a lattice gas hold numbers at sites, no particles.")
         profile, boundary, axes = self.profiles(t, U)
         rows = np.tile(profile, (self.burst_spec.replicas, 1))
-        state = self._lift(rows, 0, False, self._stream + 1).picked(np.arange(len(profile)))
+        state = self.lifted(rows, self.stream + 1).picked(np.arange(len(profile)))
         return Shown(state, boundary, patch_centres(axes, self.n_members))
 
     def result_facts(self) -> dict[str, Any]:
@@ -299,7 +316,7 @@ class DensityScheme(ParticleScheme):
             raise SchemeError("numbers of particles at sites are always finite: nothing to replay.")
         begun, axis, row = failed.begun, failed.begun.batch, failed.row
         rows = self._rows(begun)
-        state = self._lift(rows, axis, bool(begun.arrays["excess"]), begun.stream)
+        state = self.lifted(rows, begun.stream, axis, bool(begun.arrays["excess"]))
         inner = (self.problem.core_width + self.problem.buffer(axis)) / 2
 
         def refill(one: ParticleState, look: int) -> ParticleState:
@@ -386,10 +403,10 @@ class DensityScheme(ParticleScheme):
         rows = np.tile(profile, (self.burst_spec.replicas, 1))
         n_steps, healed, dt = self.steps()
         if self.gas is not None:
-            state: Any = self._lift_gas(rows)
+            state: Any = self.lifted_gas(rows, self.stream)
             n = int(state.sum())
         else:
-            state = self._lift(rows, axis, excess, self._stream)
+            state = self.lifted(rows, self.stream, axis, excess)
             n = int(state.counts.sum())
         self.count(n_steps, dt, n, first)
         handle, total = kernels.pack(state), np.zeros(len(rows))
@@ -401,11 +418,11 @@ class DensityScheme(ParticleScheme):
             if end > healed:
                 weights[max(healed - begin, 0)], weights[-1] = -1.0, 1.0
             plan = ParticlePlan(
-                end - begin, dt, (observable,), weights, core, first=begin, stream=self._stream
+                end - begin, dt, (observable,), weights, core, first=begin, stream=self.stream
             )
             total += kernels.burst(handle, plan)[0, :, 0]
         begun = self.quarantine.begun(
-            axis, n_steps, dt, self._stream, arrays={"profile": profile, "excess": excess}
+            axis, n_steps, dt, self.stream, arrays={"profile": profile, "excess": excess}
         )
         if self.gas is None and self.interacting:
             self._check_places(kernels.unpack(handle), axis, begun, total)
@@ -445,17 +462,30 @@ class DensityScheme(ParticleScheme):
     def _refilled(self, state: ParticleState, profile, axis: int, look: int) -> ParticleState:
         """The state with its reservoirs refilled."""
         inner = (self.problem.core_width + self.problem.buffer(axis)) / 2
-        return refilled(state, profile, axis, inner, self.problem.seed, self._stream, look)
+        return refilled(state, profile, axis, inner, self.problem.seed, self.stream, look)
 
-    def _lift_gas(self, profile: NDArray[np.float64]) -> NDArray[np.int32]:
+    def lifted_gas(self, profile: NDArray[np.float64], stream: int) -> NDArray[np.int32]:
+        """Numbers of particles at the sites of patches of a lattice gas, [patch, site].
+
+        Args:
+            profile: densities, [patch, 3].
+            stream: number that sets the random numbers of this lift apart.
+        """
         assert self.gas is not None
         n_site, seed = round(self.problem.width[0] / self.gas.spacing), self.problem.seed
-        return lift_gas(self.gas, self.sampling.lift, profile, n_site, seed, self._stream)
+        return lift_gas(self.gas, self.sampling.lift, profile, n_site, seed, stream)
 
-    def _lift(
-        self, profile: NDArray[np.float64], axis: int, excess: bool, stream: int
+    def lifted(
+        self, profile: NDArray[np.float64], stream: int, axis: int = 0, excess: bool = False
     ) -> ParticleState:
-        """Patches full of particles; with `excess` they weigh what they exceed the level by."""
+        """Patches full of particles.
+
+        Args:
+            profile: densities along the axis, [replica x member x place, 3].
+            stream: number that sets the random numbers of this lift apart.
+            axis: along which the density varies.
+            excess: whether particles weigh what they exceed the level by.
+        """
         problem, names = self.problem, self.problem.control_names
         seed, per_member = problem.seed, len(profile) // (self.burst_spec.replicas * self.n_members)
         lifted = lift_particles(self.lifting, profile, problem.width, axis, seed, stream)

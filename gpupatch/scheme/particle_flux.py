@@ -71,7 +71,7 @@ class ParticleFluxScheme(DensityScheme):
         max_quarantined: float | None = None,
     ):
         super().__init__(problem, backend, burst, sampling)
-        self.diffusivity = diffusivity
+        self.order, self.diffusivity = order, diffusivity
         grid = problem.grid
         self.axes = [face_lifting(grid, self.names, order, a) for a in range(grid.ndim)]
         self.centre_weights = [centre_weights(grid, a, order) for a in range(grid.ndim)]
@@ -118,7 +118,7 @@ class ParticleFluxScheme(DensityScheme):
         """
         profile = self.profile(t, U, axis)
         faces = [len(X) for X in self.axes[axis].centres]
-        flux = self._burst(profile, axis, first).reshape(-1, self.n_members, 1, *faces)
+        flux = self.run_patches(profile, axis, first).reshape(-1, self.n_members, 1, *faces)
         flux = self.healthy(flux, axis)
         if not self._healing_checked:
             self.check_healing(flux.ravel(), profile)
@@ -175,7 +175,9 @@ class ParticleFluxScheme(DensityScheme):
                 stacklevel=2,
             )
 
-    def _burst(self, profile: NDArray[np.float64], axis: int, first: bool) -> NDArray[np.float64]:
+    def run_patches(
+        self, profile: NDArray[np.float64], axis: int, first: bool
+    ) -> NDArray[np.float64]:
         """Fluxes of every patch, [replica x member x face]."""
         width, core = self.problem.width, Core(self.problem.core_width, axis)
         rate = self.observed(self.kernels[axis], profile, axis, "crossing", core, first)

@@ -10,7 +10,6 @@ from gpupatch.lifting.particles import profile_mean
 from gpupatch.scheme.chain_flux import ChainFluxScheme
 from gpupatch.scheme.particle_burst import ParticleBurstScheme
 from gpupatch.scheme.particle_density import DensityScheme
-from gpupatch.scheme.particle_flux import ParticleFluxScheme
 
 
 def diffusivity_samples(
@@ -57,26 +56,21 @@ def level_slopes(scheme: ParticleBurstScheme, density: NDArray[np.float64]) -> N
     profile = np.zeros((len(density), 3))
     profile[:, 0] = density
     rows = np.tile(profile, (scheme.n_members, 1))
-    found = scheme.observed(scheme.kernels, rows, 0, "core_mass", scheme.core, False)
-    return found.reshape(scheme.burst_spec.replicas, len(rows))
+    return scheme.run_patches(rows, 0, False).reshape(scheme.burst_spec.replicas, len(rows))
 
 
 def _odd_part(scheme: DensityScheme, rows: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     """Half the difference between patches and their mirror images, [replica, patch]."""
     replicas = scheme.burst_spec.replicas
     if isinstance(scheme, ChainFluxScheme):
-        return scheme._burst(rows, axis, False).reshape(replicas, len(rows))
+        return scheme.run_patches(rows, axis, False).reshape(replicas, len(rows))
     mirrored = -rows
     mirrored[:, 0] += 2 * profile_mean(rows, scheme.problem.width[axis])
-    stream = scheme._stream
+    stream = scheme.stream
     seen = []
     for one in (rows, mirrored):
-        scheme._stream = stream
-        if isinstance(scheme, ParticleBurstScheme):
-            core, kernels = scheme.core, scheme.kernels
-            seen.append(scheme.observed(kernels, one, axis, "core_mass", core, False))
-        elif isinstance(scheme, ParticleFluxScheme):
-            seen.append(scheme._burst(one, axis, False))
+        scheme.stream = stream
+        seen.append(scheme.run_patches(one, axis, False))
     return ((seen[0] - seen[1]) / 2).reshape(replicas, len(rows))
 
 
@@ -97,16 +91,15 @@ def contents(
     width, core = scheme.problem.width, scheme.problem.core_width
     volume, across = float(np.prod(width)), float(np.prod(width)) / width[0]
     if scheme.gas is not None:
-        scheme._stream = stream
-        held = scheme._lift_gas(rows)
+        held = scheme.lifted_gas(rows, stream)
         inside = np.abs(scheme.gas.sites(held.shape[1])) <= core / 2
         return held.sum(axis=1) / volume, held[:, inside].sum(axis=1) / (across * core)
     if isinstance(scheme, ChainFluxScheme):
-        state = scheme._lift_chains(rows, stream)
+        state = scheme.lifted(rows, stream)
         energy = _energies(scheme, state.positions[:, 0], state.velocities[:, 0])
-        inside = np.abs(scheme._places) <= core / 2
+        inside = np.abs(scheme.places_at_rest) <= core / 2
         return energy.mean(axis=1), energy[:, inside].mean(axis=1)
-    state = scheme._lift(rows, 0, False, stream)
+    state = scheme.lifted(rows, stream)
     inside = np.abs(state.positions[:, 0]) <= core / 2
     mass = np.where(state.present, state.weights, 0.0)
     return mass.sum(axis=1) / volume, (mass * inside).sum(axis=1) / (across * core)
