@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gpupatch.burst import Burst
     from gpupatch.checkpoints import Checkpoints
     from gpupatch.coupling import Coupling
+    from gpupatch.design import Controlled, Ensemble, Wall, control, ensemble
     from gpupatch.diagnostics import Diagnosis, Finding, diagnose
     from gpupatch.engines.select import get_engine
     from gpupatch.errors import (
@@ -85,9 +86,11 @@ if TYPE_CHECKING:
     from gpupatch.simulation import simulate
     from gpupatch.solution import Solution
     from gpupatch.studies.study import Study, study
+    from gpupatch.tasks.backward import Past, backward
     from gpupatch.tasks.branch import Branch
     from gpupatch.tasks.choose import make_oracle
     from gpupatch.tasks.continuation import continue_
+    from gpupatch.tasks.law import Law, law
     from gpupatch.tasks.ranking import SlowVariables
     from gpupatch.tasks.slow_manifold import (
         HealedState,
@@ -104,6 +107,7 @@ _HOMES = {
     "gpupatch.burst": "Burst",
     "gpupatch.checkpoints": "Checkpoints",
     "gpupatch.coupling": "Coupling",
+    "gpupatch.design": "Controlled Ensemble Wall control ensemble",
     "gpupatch.diagnostics": "Diagnosis Finding diagnose",
     "gpupatch.engines.select": "get_engine",
     "gpupatch.homogenisation": "effective",
@@ -129,11 +133,13 @@ _HOMES = {
     "CoupledScheme FluxScheme ParticleBurstScheme ParticleFluxScheme ParticleProblem Problem "
     "Sampling StretchProblem StretchScheme particle_grid",
     "gpupatch.simulation": "simulate",
+    "gpupatch.tasks.backward": "Past backward",
     "gpupatch.tasks.branch": "Branch",
     "gpupatch.tasks.choose": "make_oracle",
     "gpupatch.tasks.continuation": "continue_",
     "gpupatch.tasks.ranking": "SlowVariables",
     "gpupatch.tasks.slow_manifold": "HealedState SlowState constrained_run implicit_lift",
+    "gpupatch.tasks.law": "Law law",
     "gpupatch.tasks.slow_variables": "slow_variables",
     "gpupatch.tasks.spectrum": "Spectrum eigenvalues",
     "gpupatch.tasks.steady": "SteadyState steady",
@@ -156,10 +162,12 @@ __all__ = [
     "Cell",
     "ChainFluxScheme",
     "Checkpoints",
+    "Controlled",
     "Core",
     "CoupledScheme",
     "Coupling",
     "Diagnosis",
+    "Ensemble",
     "Face",
     "Field",
     "Finding",
@@ -172,6 +180,7 @@ __all__ = [
     "InputError",
     "Langevin",
     "LatticeGas",
+    "Law",
     "Lognormal",
     "Neighbours",
     "Newton",
@@ -184,6 +193,7 @@ __all__ = [
     "ParticlePlan",
     "ParticleProblem",
     "ParticleState",
+    "Past",
     "PatchGrid",
     "Potential",
     "Problem",
@@ -203,24 +213,29 @@ __all__ = [
     "StretchScheme",
     "Study",
     "VelocityFlips",
+    "Wall",
     "__version__",
     "arccos",
+    "backward",
     "chain",
     "chain_angles",
     "constrained_run",
     "continue_",
+    "control",
     "cos",
     "cosh",
     "diagnose",
     "dirichlet",
     "effective",
     "eigenvalues",
+    "ensemble",
     "equal",
     "exp",
     "flux_rule",
     "get_backend",
     "get_engine",
     "implicit_lift",
+    "law",
     "log",
     "make_oracle",
     "make_state",

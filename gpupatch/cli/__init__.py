@@ -11,7 +11,18 @@ import traceback
 from collections.abc import Sequence
 
 from gpupatch._version import __version__
-from gpupatch.cli import cases, diagnose, doctor, replay, results, resume, study, tasks, variables
+from gpupatch.cli import (
+    cases,
+    diagnose,
+    doctor,
+    law,
+    replay,
+    results,
+    resume,
+    study,
+    tasks,
+    variables,
+)
 from gpupatch.cli.arguments import FAULTY_INPUT, INTERRUPTED
 from gpupatch.errors import GpupatchError, InputError
 
@@ -63,6 +74,7 @@ _COMMANDS = (
     *doctor.COMMANDS,
     *study.COMMANDS,
     *tasks.COMMANDS,
+    *law.COMMANDS,
     *variables.COMMANDS,
 )
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import perm
 
 from gpupatch.arrays import Handle, Macro, Micro
 from gpupatch.grid import Face, PatchGrid
@@ -168,6 +169,7 @@ def core_lifting(
     fields: tuple[str, ...],
     order: int | str,
     weights: Sequence[NDArray[np.float64]] | None = None,
+    derivative: Sequence[int] | None = None,
 ) -> Lifting:
     """Reconstruct patches from averages over their cores.
 
@@ -182,6 +184,7 @@ def core_lifting(
         order: degree 2, 4, 6, 8 of the polynomial, or "spectral".
         weights: weights over the sites that make the averages, one array per axis; the plain mean
             over the core when absent.
+        derivative: how often the interpolant is differentiated along each axis; never when absent.
 
     Returns:
         The reconstruction.
@@ -198,7 +201,11 @@ def core_lifting(
         share = _core_weights(grid, axis) if weights is None else weights[axis]
         read = np.flatnonzero(share)
         averages.append((grid.site_offsets[axis][read], share[read]))
-    axes = tuple(_core_axis(grid, axis, order, *averages[axis]) for axis in range(grid.ndim))
+    times = (0,) * grid.ndim if derivative is None else tuple(derivative)
+    axes = tuple(
+        _core_axis(grid, axis, order, places, share, times[axis])
+        for axis, (places, share) in enumerate(averages)
+    )
     return Lifting(grid, fields, axes, grid.centres, tuple(averages))
 
 
@@ -208,27 +215,32 @@ def _core_weights(grid: PatchGrid, axis: int) -> NDArray[np.float64]:
     return share
 
 
-def _core_axis(grid: PatchGrid, axis: int, order: int | str, places, share) -> AxisLifting:
+def _core_axis(
+    grid: PatchGrid, axis: int, order: int | str, places, share, times: int
+) -> AxisLifting:
     H, X = grid.gap[axis], grid.centres[axis]
     offsets, core = grid.site_offsets[axis] / H, places / H
     n_patch = len(X)
     if grid.periodic(axis):
         if order == SPECTRAL:
             nodes = (np.arange(n_patch)[:, None] + np.arange(n_patch)) % n_patch
-            weights = _spectral_weights(n_patch, offsets, core, share)
+            weights = _spectral_weights(n_patch, offsets, core, share, times)
         else:
             half = int(order) // 2
             need_patches(axis, n_patch, 2 * half + 1, order)
             steps = np.arange(-half, half + 1)
             nodes = (np.arange(n_patch)[:, None] + steps) % n_patch
-            weights = _solve([_mean_powers(m + core, share, 2 * half + 1) for m in steps], offsets)
-        return AxisLifting(nodes, np.tile(weights, (n_patch, 1, 1)), None)
+            rows = [_mean_powers(m + core, share, 2 * half + 1) for m in steps]
+            weights = _solve(rows, offsets, times)
+        return AxisLifting(nodes, np.tile(weights / H**times, (n_patch, 1, 1)), None)
     degree = n_patch - 1 if order == SPECTRAL else int(order)
     need_patches(axis, n_patch, degree, order)
-    return _bounded_axis(grid, axis, degree, places, share)
+    return _bounded_axis(grid, axis, degree, places, share, times)
 
 
-def _bounded_axis(grid: PatchGrid, axis: int, degree: int, places, share) -> AxisLifting:
+def _bounded_axis(
+    grid: PatchGrid, axis: int, degree: int, places, share, times: int
+) -> AxisLifting:
     """Stencils of `degree` + 1 data: the nearest averages, and the condition on a face if near."""
     H, X, faces = grid.gap[axis], grid.centres[axis], grid.faces(axis)
     n_patch, offsets = len(X), grid.site_offsets[axis] / H
@@ -244,7 +256,7 @@ def _bounded_axis(grid: PatchGrid, axis: int, degree: int, places, share) -> Axi
                 side = node - n_patch
                 where = (grid.domain[axis][side] - centre) / H
                 rows.append(condition_row(faces[side], side, where, H, degree + 1))
-        weights[patch] = _solve(rows, offsets)
+        weights[patch] = _solve(rows, offsets, times) / H**times
     extension = np.zeros((2, n_patch))
     for side, face in enumerate(faces):
         near = np.arange(min(degree + 1, n_patch))
@@ -281,22 +293,29 @@ def _mean_powers(s, share, count: int) -> NDArray[np.float64]:
     return share @ s[:, None] ** np.arange(count)
 
 
-def _solve(rows, offsets) -> NDArray[np.float64]:
+def _solve(rows, offsets, times: int) -> NDArray[np.float64]:
+    """Weights of d^times/ds^times of the polynomial, [site, k]."""
     V = np.array(rows)
-    powers = offsets[:, None] ** np.arange(V.shape[1])
+    q = np.arange(V.shape[1])
+    powers = perm(q, times) * offsets[:, None] ** np.maximum(q - times, 0)
     return np.linalg.solve(V.T, powers.T).T
 
 
-def _spectral_weights(n_patch: int, offsets, core, share) -> NDArray[np.float64]:
-    """Trigonometric interpolation of core averages, [site, offset of the patch read]."""
+def _spectral_weights(n_patch: int, offsets, core, share, times: int) -> NDArray[np.float64]:
+    """Trigonometric interpolation of core averages, [site, offset of the patch read].
+
+    It is differentiated `times` times, by s = x/H.
+    """
     j = np.arange(n_patch)
-    weights = np.full((len(offsets), n_patch), 1.0 / n_patch)
+    weights = np.full((len(offsets), n_patch), 0.0 if times else 1.0 / n_patch)
     for k in range(1, (n_patch + 1) // 2):
         theta = 2 * np.pi * k / n_patch
         filtered = np.exp(1j * theta * offsets) / (share @ np.exp(1j * theta * core))
+        filtered = (1j * theta) ** times * filtered
         weights += 2 * np.real(np.multiply.outer(filtered, np.exp(-1j * theta * j))) / n_patch
     if n_patch % 2 == 0:
-        nyquist = np.cos(np.pi * offsets) / (share @ np.cos(np.pi * core))
+        nyquist = np.cos(np.pi * (offsets + times / 2)) / (share @ np.cos(np.pi * core))
+        nyquist = np.pi**times * nyquist
         weights += np.multiply.outer(nyquist, np.cos(np.pi * j)) / n_patch
     return weights
 

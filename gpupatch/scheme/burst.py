@@ -86,7 +86,7 @@ class BurstScheme(MeasuringScheme):
     ):
         super().__init__(problem, backend, micro, burst.dt)
         self.hidden = dict(hidden or {})
-        self.burst_spec, self.edge, self.lift = burst, edge, lift
+        self.burst_spec, self.order, self.edge, self.lift = burst, order, edge, lift
         self.edge_rate, self.method = edge_rate, method
         self._check()
         self.restriction = restriction or core_mean(problem.grid)

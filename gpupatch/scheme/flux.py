@@ -67,7 +67,7 @@ class FluxScheme(MeasuringScheme):
     ):
         super().__init__(problem, backend, micro, burst.dt)
         grid, rule = problem.grid, problem.rule
-        self.burst_spec = burst
+        self.burst_spec, self.order = burst, order
         if not grid.cells:
             raise SchemeError("the `flux` scheme needs a grid of cells: `PatchGrid(cells=True)`.")
         if rule.second_order or rule.parity:

@@ -12,6 +12,7 @@ from gpupatch._version import __version__
 from gpupatch.tasks.oracle import Oracle
 
 if TYPE_CHECKING:
+    from gpupatch.tasks.backward import Past
     from gpupatch.tasks.branch import Branch
     from gpupatch.tasks.spectrum import Spectrum
     from gpupatch.tasks.steady import SteadyState
@@ -34,7 +35,7 @@ def steady_dataset(state: SteadyState) -> xr.Dataset:
     attrs = {"task": "steady", "reason": state.why, "converged": int(state.converged)}
     if state.parameter is not None:
         attrs |= {"parameter": str(oracle.parameter), "value": state.parameter}
-    return xr.Dataset(fields, _places(oracle), _facts(oracle) | attrs)
+    return xr.Dataset(fields, _places(oracle), facts_of(oracle) | attrs)
 
 
 def spectrum_dataset(found: Spectrum) -> xr.Dataset:
@@ -52,7 +53,7 @@ def spectrum_dataset(found: Spectrum) -> xr.Dataset:
     if oracle.noisy:
         fields["eigenvalue_error"] = ("mode", found.errors)
     places = _places(oracle) | {"part": list(_PARTS)}
-    return xr.Dataset(fields, places, _facts(oracle) | {"task": "eigenvalues"})
+    return xr.Dataset(fields, places, facts_of(oracle) | {"task": "eigenvalues"})
 
 
 def branch_dataset(trunk: Branch) -> xr.Dataset:
@@ -99,7 +100,18 @@ def branch_dataset(trunk: Branch) -> xr.Dataset:
         "functional": trunk.label,
         "reasons": "; ".join(one.reason for one in branches),
     }
-    return xr.Dataset(fields, coords, _facts(oracle) | attrs)
+    return xr.Dataset(fields, coords, facts_of(oracle) | attrs)
+
+
+def past_dataset(past: Past) -> xr.Dataset:
+    """States at earlier and earlier times.
+
+    Args:
+        past: the states.
+    """
+    fields = _fields(past.oracle, np.moveaxis(past.coarse, 1, 0), ("time",))
+    places = _places(past.oracle) | {"time": past.times}
+    return xr.Dataset(fields, places, facts_of(past.oracle) | {"task": "backward"})
 
 
 def _fields(
@@ -120,7 +132,8 @@ def _places(oracle: Oracle) -> dict[str, Any]:
     return dict(zip(_AXES, oracle.scheme.grid.centres, strict=False))
 
 
-def _facts(oracle: Oracle) -> dict[str, Any]:
+def facts_of(oracle: Oracle) -> dict[str, Any]:
+    """What the scheme was, for the attributes of a dataset."""
     scheme = oracle.scheme
     return {
         "gpupatch_version": __version__,
