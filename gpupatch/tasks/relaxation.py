@@ -29,8 +29,9 @@ def relaxation_rates(
 
         c(t) = <d(t), d(0)> / <d(0), d(0)> = (1 - p) exp(-r t) + p,    d = observed - undisturbed
 
-    with a rest p that is left when the fast part is gone. Where more than half is left at the end, r
-    is that of the second half, in which fast fields have followed. Bursts are shortened, one disturbance after the other, until its decay can be seen.
+    with a rest p that is left when the fast part is gone. Where more than half is left at the end,
+    r is that of the second half, in which fast fields have followed. Bursts are shortened, one
+    disturbance after the other, until its decay can be seen.
 
     Args:
         free: the patches.

@@ -95,8 +95,8 @@ def slow_variables(
     spreads = _spreads(free, lifts, wanted, responses)
     found = [
         Candidate(
-            one.name, one.size, one.isolated, response, lifts.differs(one), healed, tuple(parts),
-            healed <= tolerance,
+            one.name, one.size, one.isolated, response, lifts.differs(one), float(healed),
+            tuple(map(float, parts)), bool(healed <= tolerance),
         )
         for one, response, (healed, parts) in zip(wanted, responses, spreads, strict=True)
     ]  # fmt: skip

@@ -44,7 +44,8 @@ class FreePatches:
     """The patches of a `burst` scheme, with no field of the rule hidden.
 
     A state is made of coarse values of all fields, [field, *patch axes], or of the sites of all
-    patches; several states are one batch.
+    patches; several states are one batch. What is asked of them are small differences: they run in
+    float64, whatever the precision of the scheme.
 
     Args:
         scheme: the scheme; what it hides is lifted as it says where nothing else is given.
@@ -70,7 +71,7 @@ class FreePatches:
                 "told from what fluctuates. Use a rule without noise."
             )
         self.scheme, self.t, self.bursts = scheme, float(t), 0
-        problem = scheme.problem if grid is None else replace(scheme.problem, grid=grid)
+        problem = replace(scheme.problem, grid=grid or scheme.problem.grid, dtype="float64")
         self._free = scheme.variant(
             problem=problem,
             hidden=None,

@@ -1,5 +1,7 @@
 """Constrained runs and implicit lifting, against slow manifolds that are known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from slow_systems import (
@@ -122,6 +124,14 @@ def test_a_slaved_scheme_measures_the_slow_slope_without_healing():
 def test_bursts_are_few():
     assert gp.constrained_run(remembering(0.005), COSINE, 1).bursts < 40
     assert gp.implicit_lift(remembering(0.005), COSINE).bursts < 12
+
+
+def test_a_scheme_in_float32_is_slaved_in_float64():
+    scheme = remembering(0.005)
+    single = scheme.variant(problem=dataclasses.replace(scheme.problem, dtype="float32"))
+    one, other = (gp.constrained_run(s, COSINE, 1, over=0.01) for s in (scheme, single))
+    assert one.hidden["q"] == pytest.approx(other.hidden["q"], abs=1e-9)
+    assert other.slaved().dtype == "float32"
 
 
 def test_members_are_slaved_together():

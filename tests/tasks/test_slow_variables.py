@@ -20,6 +20,7 @@ TRAVELLING = {"u": np.sin, "v": np.cos}
 
 def test_heat_is_described_by_its_temperature_if_neighbours_are_known():
     found = gp.slow_variables(warm(), COSINE)
+    assert found.best is not None
     assert found.best.name == "u"
     assert found["u"].spread < 1e-6
 
@@ -46,6 +47,7 @@ def test_an_isolated_patch_in_the_plane_needs_both_gradients():
 
 def test_displacement_alone_does_not_describe_a_wave():
     found = gp.slow_variables(swinging(), TRAVELLING)
+    assert found.best is not None
     assert found.best.name == "u, v"
     assert found["u, v"].spread < 1e-6
     assert found["u"].spread > 0.4
@@ -56,6 +58,7 @@ def test_displacement_alone_does_not_describe_a_wave():
 @pytest.mark.parametrize(("tau", "best"), [(1.0, "u, q"), (0.001, "u")])
 def test_heat_that_remembers_needs_its_flux_only_if_bursts_are_shorter(tau, best):
     found = gp.slow_variables(remembering(tau), STILL, ["u", "u, q"])
+    assert found.best is not None
     assert found.best.name == best
     (finding,) = gp.diagnose(remembering(tau), COSINE, only=["D5"]).findings
     assert found["u"].passes == (finding.verdict == "PASS")
@@ -168,7 +171,9 @@ def test_the_picture_shows_every_candidate_and_every_variable():
     figure = found.plot()
     assert dict(mpl.rcParams) == before
     left, right = figure.axes
-    labels = [text.get_text() for text in left.get_legend().get_texts()]
+    legend = left.get_legend()
+    assert legend is not None
+    labels = [text.get_text() for text in legend.get_texts()]
     assert sum("suffices" in label for label in labels) == 2
     assert sum("does not suffice" in label for label in labels) == 1
     assert len(right.patches) == len(found.relaxations) + 1
