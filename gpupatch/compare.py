@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,7 +158,8 @@ def full_domain_reference(
         )
     whole = FullDomain(scheme.problem, scheme.backend, scheme.micro, scheme.dt)
     inner = whole.scheme
-    state = {"t": start, "u": inner.initial(initial, start)}
+    tracked = [scheme.problem.rule.fields.index(name) for name in scheme.names]
+    state = {"t": start, "u": inner.initial(with_hidden(scheme, initial), start)}
 
     def at(t: float) -> Macro:
         span = t - state["t"]
@@ -167,6 +168,28 @@ def full_domain_reference(
             state["u"] = inner.advance(state["u"], state["t"], span / n, n)
             state["t"] = t
         values = weighted_mean(whole.patches(state["u"]), scheme.restriction)
-        return coarse_shape(scheme.problem, scheme.n_members, values)
+        return coarse_shape(scheme.problem, scheme.n_members, values)[:, tracked]
 
     return at
+
+
+def with_hidden(scheme: Scheme, initial: Initial) -> Initial:
+    """Initial values of all fields of a rule: hidden ones are what every burst begins with.
+
+    Args:
+        scheme: the scheme, which may hide fields of the rule.
+        initial: initial values of its coarse variables.
+
+    Raises:
+        SchemeError: if a hidden field is known as coarse values, and not on the whole lattice.
+    """
+    hidden = scheme.hidden if isinstance(scheme, BurstScheme) else {}
+    for name, given in hidden.items():
+        if isinstance(given, np.ndarray):
+            raise SchemeError(
+                f"the hidden field `{name}` is given as coarse values, which the whole lattice "
+                "cannot begin with. Give `hidden` a number or a function of position."
+            )
+    given = [initial] if isinstance(initial, Mapping) else initial
+    whole = [{**one, **hidden} for one in given]
+    return whole[0] if isinstance(initial, Mapping) else whole

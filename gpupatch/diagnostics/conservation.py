@@ -18,7 +18,7 @@ def conservation(trial: Trial) -> Finding:
         trial: the scheme in its state.
     """
     name, variations = "change of the total over a leap", trial.variations
-    balance = variations.balance(trial.t, trial.U)
+    balance = variations.balance(trial.t, trial.U, trial.slope)
     if balance is None:
         return Finding("D10", name, verdict=SKIP, advice=variations.why_not("balance"))
     leap = trial.slow_time

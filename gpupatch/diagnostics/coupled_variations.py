@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpupatch.arrays import Handle, Macro
+from gpupatch.arrays import Handle, Macro, Micro
+from gpupatch.burst import Burst
+from gpupatch.diagnostics.detailed import oscillation
 from gpupatch.diagnostics.lattice_variations import ORDERS, SEEDS, LatticeVariations
 from gpupatch.diagnostics.medium import structure_of
 from gpupatch.diagnostics.resized import with_reach
@@ -18,12 +20,15 @@ from gpupatch.errors import RuleError
 from gpupatch.lifting import core_lifting, reconstruct
 from gpupatch.micro import analysis
 from gpupatch.micro.conservation import flux_form
+from gpupatch.projection import Projection
+from gpupatch.restriction import weighted_mean
 from gpupatch.scheme import CoupledScheme
 from gpupatch.scheme.systems import CoupledSystem
 
-STAGGERED = "staggered patches carry only one field at their centre"
 CROSSINGS = 4.0
 """Length of a probe, in times that a patch takes to follow its edges; half of it heals."""
+ROUGHNESS = 0.002
+"""Size of an oscillation from site to site, in units of the value at the centre."""
 
 
 class CoupledVariations(LatticeVariations):
@@ -35,10 +40,31 @@ class CoupledVariations(LatticeVariations):
         1 / (D / L^2 + c / L)
 
     to follow them, D and c being the diffusivity and the speed of the rule.
+
+    Args:
+        scheme: what is tested.
+        projection: the method that leaps, or None.
+        longest: longest model time that a probe may take, if not all that it needs to heal.
     """
 
+    def __init__(
+        self,
+        scheme: CoupledScheme,
+        projection: Projection | None = None,
+        longest: float | None = None,
+    ):
+        super().__init__(scheme, projection)
+        self._longest = math.inf if longest is None else longest
+        self._lifted: dict[CoupledScheme, Micro] = {}
+
     def slope(self, scheme: Any, t: float, U: Macro) -> tuple[Macro, Macro | None]:
-        """dU/dt over the healed half of a probe, and its standard error where it is random."""
+        """dU/dt over the healed half of a probe, and its standard error where it is random.
+
+        Of variants that `own_lift` and `other_lifts` made it is the slope that leaps.
+        """
+        if scheme in self._lifted:
+            u = scheme.load(self._lifted[scheme], t)
+            return scheme.coarse(self._system(scheme, t, u).slope(t, u)), None
         U = self.at_places_of(scheme, U)
         if not self.noisy:
             probed = self.varied() if scheme is self.scheme else scheme
@@ -73,7 +99,7 @@ class CoupledVariations(LatticeVariations):
         if scheme.model.coefficients.size and np.all(scheme.model.coefficients > 0):
             values = scheme.model.coefficients
             contrast = float(values.max() * (1 / values).mean())
-        return CROSSINGS * contrast / follow
+        return min(CROSSINGS * contrast / follow, self._longest)
 
     def _probe(self, scheme: CoupledScheme, t: float, U: Macro) -> Macro:
         u = self.state(scheme, t, U)
@@ -101,8 +127,6 @@ class CoupledVariations(LatticeVariations):
 
     def widened(self, factor: float) -> Any:
         """Patches whose coupling reaches so many times as far."""
-        if self.problem.rule.parity:
-            return self.refused("widened", STAGGERED)
         grid = with_reach(self.problem.grid, factor)
         if grid is None:
             return self.refused("widened", f"patches {factor:g} times as wide do not fit")
@@ -123,11 +147,12 @@ class CoupledVariations(LatticeVariations):
     def parts(
         self, scheme: Any, t: float, U: Macro, count: int
     ) -> tuple[NDArray[np.float64], Sequence[Macro]] | None:
-        """Slopes over equal parts of a burst from a healed state."""
+        """Slopes over equal parts of a burst from a healed state, or that of another lift."""
         if self.noisy:
             return self.refused("parts", "parts of a burst are drowned in noise")
         one = self.varied() if scheme is self.scheme else scheme
-        u = self._healed(one, t, U)
+        given = self._lifted.get(one)
+        u = self._healed(one, t, U) if given is None else one.load(given, t)
         length = self.burst_length(t, U)
         steps = math.ceil(max(1, length / one.stable_dt(u, t) / count) / one.every) * one.every
         dt, slopes, before = length / (count * steps), [], one.coarse(u)
@@ -144,11 +169,39 @@ class CoupledVariations(LatticeVariations):
         steps = math.ceil(self.probe_time(self.scheme, t, U) / dt / 2 / scheme.every)
         return scheme.advance(u, t, dt, max(1, steps) * scheme.every)
 
+    def own_lift(self, t: float, U: Macro) -> Any:
+        """Patches that have healed."""
+        one = self.varied()
+        return self._from(one.kernels.unpack(self._healed(one, t, U)))
+
     def other_lifts(self, t: float, U: Macro) -> Sequence[Any] | None:
-        """None: nothing is lifted after the beginning."""
-        return self.refused(
-            "other_lifts", "a leap carries the whole micro field along: nothing is lifted anew"
-        )
+        """The same values at the centres between polynomials, and between an oscillation.
+
+        A leap carries the whole micro field along, so that a burst has to heal what a leap did to
+        it; the first lift of all is polynomial.
+        """
+        if self.noisy:
+            return self.refused("other_lifts", "lifts cannot be told apart in noise")
+        one = self.varied()
+        healed = self._healed(one, t, U)
+        centres, u = one.coarse(healed), one.kernels.unpack(healed)
+        fresh = one.kernels.unpack(self.state(one, t, centres))
+        return [self._from(fresh), self._from(u + self._rough(u))]
+
+    def _from(self, u: Micro) -> CoupledScheme:
+        """A variant whose bursts begin with these sites, [patch, field, *sites]."""
+        one = self.varied()
+        self._lifted[one] = u
+        return one
+
+    def _rough(self, u: Micro) -> Micro:
+        """An oscillation that vanishes at the centres, of which edges are made."""
+        grid = self.problem.grid
+        pattern = oscillation(grid)
+        read = [w != 0 for w in self.scheme.restriction.weights]
+        pattern[np.ix_(*read)] = 0.0
+        centres = weighted_mean(u, self.scheme.restriction)
+        return ROUGHNESS * centres.reshape(*centres.shape, *(1,) * grid.ndim) * pattern
 
     def continued(self, t: float, U: Macro) -> Macro | None:
         """U after two bursts from a healed state."""
@@ -176,15 +229,14 @@ class CoupledVariations(LatticeVariations):
         """One leap of the micro field, or the micro-steps of half a probe."""
         if self.noisy:
             return self.refused("step_map", "growth factors cannot be told from noise")
-        if self.problem.rule.parity:
-            return self.refused("step_map", STAGGERED)
         one = self.varied(dtype="float64")
         u = self._healed(one, t, U)
         shape, base = one.model.shape, one.kernels.unpack(u)
-        if self.leaps:
-            chosen = self.leap(self._system(one, t, u).inner_step, finer)
-            if chosen is None:
-                return None
+        dt = one.stable_dt(u, t)
+        chosen = self.leap(self._system(one, t, u).inner_step, 1) if self.leaps else None
+        if self.leaps and chosen is None:
+            return None
+        if chosen is not None and finer == 1:
             shorter, duration = chosen
             system = one.system(shorter, t, u)
 
@@ -193,14 +245,20 @@ class CoupledVariations(LatticeVariations):
                 return one.kernels.unpack(shorter.advance(system, t, start, t + duration)).ravel()
 
             return StepMap(base.ravel(), leap, duration)
-        dt = one.stable_dt(u, t)
-        steps = math.ceil(self.probe_time(self.scheme, t, U) / dt / 2 / one.every) * one.every
+        if chosen is None:
+            time = self.probe_time(self.scheme, t, U) / 2
+            steps = math.ceil(time / dt / one.every) * one.every
+            dt /= finer
+        else:
+            time = min(chosen[1] / finer, 2 * self.burst_length(t, U))
+            steps = math.ceil(time / dt / one.every) * one.every
+        duration = steps * dt
 
         def step(x: NDArray[np.float64]) -> NDArray[np.float64]:
             start = one.load(x.reshape(shape), t)
-            return one.kernels.unpack(one.advance(start, t, dt / finer, finer * steps)).ravel()
+            return one.kernels.unpack(one.advance(start, t, dt, steps)).ravel()
 
-        return StepMap(base.ravel(), step, steps * dt)
+        return StepMap(base.ravel(), step, duration)
 
     def burst_length(self, t: float, U: Macro) -> float:
         """Model time of one burst; of a micro-step without leaps."""
@@ -217,7 +275,14 @@ class CoupledVariations(LatticeVariations):
         assert self.projection is not None
         return scheme.system(self.projection, t, u)
 
-    def balance(self, t: float, U: Macro) -> Balance | None:
+    def amplification(self, t: float, U: Macro, rate: float) -> float | None:
+        """What a leap over the micro field makes of a transient."""
+        one = self.varied()
+        system = self._system(one, t, self.state(one, t, U))
+        burst = self.scheme.burst_spec or Burst(system.burst_length)
+        return self.leapt_transient(burst, system.inner_step, rate)
+
+    def balance(self, t: float, U: Macro, slope: Macro) -> Balance | None:
         """Totals of the slope: what the interpolation adds or loses."""
         rule, grid = self.problem.rule, self.problem.grid
         try:
@@ -228,7 +293,6 @@ class CoupledVariations(LatticeVariations):
             return self.refused("balance", "sources and ends change the total as well")
         if self.noisy:
             return self.refused("balance", "the total is random, and conserved by no single patch")
-        slope, _ = self.slope(self.scheme, t, U)
         size = float(np.abs(self.totals(np.abs(U))).max())
         return Balance(float(np.abs(self.totals(slope)).max()), size, False)
 

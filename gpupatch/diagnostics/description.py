@@ -23,13 +23,16 @@ def description(trial: Trial) -> Finding:
         trial: the scheme in its state.
     """
     name, variations = "change of slope with the lift of the same U", trial.variations
-    others = variations.other_lifts(trial.t, trial.U)
+    own, others = trial.lifts
     if not others:
         return Finding("D5", name, verdict=SKIP, advice=variations.why_not("other_lifts"))
-    measured, other = max(((trial.change(one), one) for one in others), key=lambda pair: pair[0])
+    than = None if own is variations.scheme else own
+    measured, other = max(
+        ((trial.change(one, than), one) for one in others), key=lambda pair: pair[0]
+    )
     if measured <= trial.tolerance:
         return Finding("D5", name, measured, trial.tolerance, PASS)
-    ours = variations.parts(variations.scheme, trial.t, trial.U, PARTS)
+    ours = variations.parts(own, trial.t, trial.U, PARTS)
     theirs = variations.parts(other, trial.t, trial.U, PARTS)
     if ours is None or theirs is None:
         return Finding(

@@ -22,7 +22,7 @@ from gpupatch.diagnostics.noise import noise
 from gpupatch.diagnostics.particle_diagnosis import particle_diagnosis
 from gpupatch.diagnostics.precision import precision
 from gpupatch.diagnostics.separation import geometry, macroscopic_resolution, scale_separation
-from gpupatch.diagnostics.stability import spectral_gap, stability
+from gpupatch.diagnostics.stability import burst_gap, spectral_gap, stability
 from gpupatch.diagnostics.trial import Trial
 from gpupatch.diagnostics.variations import Variations
 from gpupatch.errors import InputError, suggestion
@@ -56,11 +56,14 @@ FREE: dict[str, Check] = {
     "D3": protection,
     "D6": consistency,
     "D7": noise,
+    "D9": burst_gap,
     "D10": conservation,
     "D11": precision,
 }
 """Those that share one slope and need hardly anything besides, for every run."""
 
+FREE_SHARE = 0.005
+"""Share of the time of a run that a probe for its free diagnostics may last."""
 ONLY_LEAPING = ("D3", "D4", "D5", "D6", "D9")
 """Diagnostics of bursts and leaps, which a `coupled` scheme without leaps does not make."""
 
@@ -120,11 +123,20 @@ def free_diagnosis(
 
 
 def variations_of(
-    scheme: CoupledScheme | BurstScheme | FluxScheme, projection: Projection | None
+    scheme: CoupledScheme | BurstScheme | FluxScheme,
+    projection: Projection | None,
+    longest: float | None = None,
 ) -> Variations:
-    """The experiments that can be made with a scheme on a lattice."""
+    """The experiments that can be made with a scheme on a lattice.
+
+    Args:
+        scheme: the scheme.
+        projection: the method that leaps.
+        longest: longest model time of a probe of a coupled scheme; as long as healing takes when
+            absent.
+    """
     if isinstance(scheme, CoupledScheme):
-        return CoupledVariations(scheme, projection)
+        return CoupledVariations(scheme, projection, longest)
     return MeasuredVariations(scheme, projection)
 
 
@@ -144,7 +156,8 @@ def _all(
     if isinstance(scheme, ParticleScheme):
         free = checks is FREE
         return particle_diagnosis(scheme, state, t, projection, tolerance, only, span, free)
-    variations = variations_of(scheme, projection)
+    longest = FREE_SHARE * span if checks is FREE and span is not None else None
+    variations = variations_of(scheme, projection, longest)
     U = coarse_values(scheme, state, t)
     trial = Trial(variations, t, U, projection, tolerance, span)
     stepping = isinstance(scheme, CoupledScheme) and (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.arrays import Macro
+from gpupatch.burst import Burst, slope_weights
 from gpupatch.diagnostics.resized import moved, patch_widths
-from gpupatch.diagnostics.variations import Balance, Microstructure, StepMap
+from gpupatch.diagnostics.variations import Microstructure
 from gpupatch.errors import GpupatchError
 from gpupatch.projection import Projection
 from gpupatch.scheme import BurstScheme, CoupledScheme, FluxScheme
@@ -24,6 +26,8 @@ SEEDS = 8
 MULTISTEP_LEAPS = 8
 """Leaps that count as one macro step of a method that remembers earlier ones."""
 ORDERS = (2, 4, 6, 8)
+SAMPLES = 64
+"""Moments of a burst at which a transient is looked at."""
 
 
 class LatticeVariations:
@@ -116,7 +120,7 @@ class LatticeVariations:
 
         Args:
             inner_step: the least model time that is simulated.
-            finer: how many leaps take the place of one.
+            finer: how many times shorter it is.
         """
         projection = self.projection
         if projection is None or projection.method in ("adaptive", "implicit", "none"):
@@ -126,19 +130,56 @@ class LatticeVariations:
             )
         step = projection.step
         if step is None:
-            levels = 1 if projection.method == "pfe" else projection.levels or 2
             jump = (projection.inner or 2) + 1 + (projection.jump or 0.0)
-            step = jump**levels * inner_step
+            step = jump**self.levels * inner_step
         leaps = MULTISTEP_LEAPS if projection.method.startswith("ab") else 1
-        return dataclasses.replace(projection, step=step / finer, jump=None), leaps * step
+        step /= finer
+        return dataclasses.replace(projection, step=step, jump=None), leaps * step
 
-    def balance(self, t: float, U: Macro) -> Balance | None:
-        """How well the total of the conserved fields is kept."""
-        raise NotImplementedError
+    def own_lift(self, t: float, U: Macro) -> Any:
+        """The scheme, for its slopes are those of its own lift."""
+        return self.scheme
 
-    def step_map(self, t: float, U: Macro, finer: int = 1) -> StepMap | None:
-        """One macro step, or the same duration in so many times as many and shorter steps."""
-        raise NotImplementedError
+    def leapt_transient(self, burst: Burst, inner_step: float, rate: float) -> float | None:
+        """What a leap makes of a transient exp(-rate t), in units of its size.
+
+        With rho = exp(-rate h) over an inner step h, k inner steps and a jump of M of them leave
+
+            (M + 1) rho^k
+
+        at most, level by level; a slope F = sum_s w_s U(s) leapt with over a time D leaves
+        D |sum_s w_s exp(-rate s)|, and one at the end of an anchoring burst D rate exp(-rate b).
+
+        Args:
+            burst: the bursts of leaps with slopes.
+            inner_step: h.
+            rate: at which the transient fades.
+
+        Source: Gear and Kevrekidis (2003) for inner steps and jumps [GearKevrekidis2003].
+        """
+        chosen = self.leap(inner_step, 1)
+        if chosen is None or self.projection is None:
+            return None
+        method, leap = self.projection.method, chosen[0].step
+        assert leap is not None
+        if method in ("pfe", "telescopic"):
+            k, levels = self.projection.inner or 2, self.levels
+            M = max(0.0, (leap / inner_step) ** (1 / levels) - (k + 1))
+            rho = math.exp(-rate * inner_step)
+            for _ in range(levels - 1):
+                rho = abs((M + 1) * rho - M) * rho**k
+            return (M + 1) * rho**k
+        if method.startswith("prk"):
+            return leap * rate * math.exp(-rate * burst.length)
+        s = np.linspace(0.0, burst.length, SAMPLES + 1)
+        weights = slope_weights(burst, SAMPLES, burst.length / SAMPLES)
+        return leap * abs(float(weights @ np.exp(-rate * s)))
+
+    @property
+    def levels(self) -> int:
+        """How deep projective steps are nested."""
+        assert self.projection is not None
+        return 1 if self.projection.method == "pfe" else self.projection.levels or 2
 
     def round_off(self) -> float:
         """Relative rounding error of an increment: float32 holds increments, not values."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,13 @@ class Trial:
                 "Use a smaller `burst.dt`, or check the rule, its parameters and the state."
             )
         return slope, error
+
+    @functools.cached_property
+    def lifts(self) -> tuple[Scheme, Sequence[Scheme]]:
+        """The scheme as it lifts, and variants with other lifts of the same coarse values."""
+        others = self.variations.other_lifts(self.t, self.U)
+        own = self.variations.own_lift(self.t, self.U) if others else self.variations.scheme
+        return own, others or ()
 
     @property
     def slope(self) -> Macro:

@@ -79,11 +79,11 @@ class Variations(Protocol):
     D2                          ``widened``
     D3                          ``protection``, ``buffered``, ``other_edges``, ``parts``
     D4                          ``continued``, ``relifted``
-    D5                          ``other_lifts``, ``parts``
+    D5                          ``own_lift``, ``other_lifts``, ``parts``
     D6                          ``relift_error``
     D7                          ``error_in_run``
-    D8                          ``step_map``
-    D9                          ``parts``, ``burst_length``
+    D8                          ``step_map``, ``amplification``
+    D9                          ``own_lift``, ``other_lifts``, ``parts``, ``burst_length``
     D10                         ``balance``
     D11                         ``burst_length``, ``round_off``
     all                         ``slope``, ``at_places_of``, ``why_not``, ``advice``
@@ -151,6 +151,10 @@ class Variations(Protocol):
         """Slopes over equal parts of one burst by the scheme or a variant, and their mid-times."""
         ...
 
+    def own_lift(self, t: float, U: Macro) -> Scheme:
+        """The scheme, or a variant, with which `other_lifts` are compared."""
+        ...
+
     def other_lifts(self, t: float, U: Macro) -> Sequence[Scheme] | None:
         """Variants that lift the same coarse values in other ways."""
         ...
@@ -168,15 +172,19 @@ class Variations(Protocol):
         ...
 
     def step_map(self, t: float, U: Macro, finer: int = 1) -> StepMap | None:
-        """One macro step, or the same duration in so many times as many and shorter steps."""
+        """One macro step, or the same by steps so many times as short, over a shorter time."""
         ...
 
     def burst_length(self, t: float, U: Macro) -> float:
         """Model time of one burst; of a micro-step where there are none."""
         ...
 
-    def balance(self, t: float, U: Macro) -> Balance | None:
-        """How well the total of the conserved fields is kept."""
+    def amplification(self, t: float, U: Macro, rate: float) -> float | None:
+        """What a leap makes of a transient exp(-rate t), in units of its size."""
+        ...
+
+    def balance(self, t: float, U: Macro, slope: Macro) -> Balance | None:
+        """How well the total of the conserved fields is kept by a slope of the scheme."""
         ...
 
     def round_off(self) -> float:

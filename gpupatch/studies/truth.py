@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpupatch.arrays import Macro
-from gpupatch.compare import FullDomain
+from gpupatch.compare import FullDomain, with_hidden
 from gpupatch.errors import GpupatchError, SchemeError
 from gpupatch.files.accuracy import standard_error
 from gpupatch.files.case import Case
@@ -172,7 +172,7 @@ def run_full_domain(case: Case, parts: Parts, watch: Callable[[], None]) -> Full
     try:
         solution = simulate(
             whole.scheme,
-            parts.initial,
+            with_hidden(scheme, parts.initial),
             case.time.end,
             start=case.time.start,
             save=2,
@@ -189,15 +189,16 @@ def run_full_domain(case: Case, parts: Parts, watch: Callable[[], None]) -> Full
     periods = [
         hi - lo if grid.periodic(axis) else None for axis, (lo, hi) in enumerate(grid.domain)
     ]
-    fields = [
+    fields = scheme.problem.rule.fields
+    found = [
         {
-            name: Interpolant(whole.nodes, member[index], periods)
-            for index, name in enumerate(scheme.names)
+            name: Interpolant(whole.nodes, member[fields.index(name)], periods)
+            for name in scheme.names
         }
         for member in lattice[:: scheme.replicas]
     ]
     return FullRun(
-        fields,
+        found,
         float(solution.report["cell_updates"]),
         float(solution.report["wall_seconds"]),
         whole.nodes,

@@ -72,3 +72,36 @@ def layered(cells, sigma=0.5, patches=8):
         lattice.get("heterogeneous_diffusion", 1), grid, {}, {"kappa": gp.Lognormal(sigma, 3)}
     )
     return gp.FluxScheme(problem, NUMPY, gp.Burst(1e-6))
+
+
+def striped(scheme, length, heal=None):
+    """A medium of period .01 in patches of one period, bursts in squares of that period."""
+    m = 4 if scheme is gp.CoupledScheme else 8
+    dx = 1 / (100 * m)
+    if scheme is gp.CoupledScheme:
+        grid = gp.PatchGrid([(0.0, 1.0)], [8], sites=2 * m + 1, dx=dx)
+    else:
+        grid = gp.PatchGrid(
+            [(0.0, 1.0)], [8], core=m * dx, buffer=4 * m * dx, dx=dx, cells=True, allow_overlap=True
+        )
+    medium = {"kappa": lambda x: 1.1 + np.sin(2 * np.pi * x / (m * dx))}
+    problem = gp.Problem(lattice.get("heterogeneous_diffusion", 1), grid, {}, medium)
+    unit = (m * dx) ** 2
+    burst = gp.Burst(length * unit, heal=None if heal is None else heal * unit)
+    return scheme(problem, NUMPY, burst=burst)
+
+
+@gp.rule(fields="u q")
+def ringing(u, q, D, omega, dx):
+    """u_t = D u_xx + q with q_t = -omega^2 (u - 1) - omega q / 5: a clock drives what spreads."""
+    return (
+        D * (u[1] - 2 * u[0] + u[-1]) / dx**2 + q[0],
+        -(omega**2) * (u[0] - 1) - omega * q[0] / 5,
+    )
+
+
+def driven(omega, inner=24):
+    """Coupled patches in which something rings, leapt over by bursts of some micro-steps."""
+    grid = gp.PatchGrid(RING, [8], sites=5, ratio=0.2)
+    problem = gp.Problem(ringing, grid, {"D": 1.0, "omega": omega})
+    return gp.CoupledScheme(problem, NUMPY), gp.Projection("prk2", step=0.2, inner=inner)

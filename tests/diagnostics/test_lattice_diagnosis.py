@@ -8,6 +8,7 @@ from lattice_problems import COSINE, NUMPY, RING, remembering, telegraph
 
 import gpupatch as gp
 from gpupatch.diagnostics import free_diagnosis
+from gpupatch.diagnostics.coupled_variations import CoupledVariations
 from gpupatch.errors import CaseError, InputError, SchemeError
 from gpupatch.files.case import load_case
 from gpupatch.files.report import read_report
@@ -77,6 +78,45 @@ def test_growth_that_is_physics_is_no_fault():
     found = gp.diagnose(scheme, {"u": lambda x: 0.01 + 0.001 * np.sin(x)}, only=["D8"])
     assert found.raised == ()
     assert found["D8"].details["largest_growth_factor"] > 1
+
+
+@pytest.mark.parametrize(("step", "raised"), [(0.5, ()), (4.0, ("D8",))])
+def test_growth_by_leaps_is_compared_with_that_by_shorter_leaps(step, raised):
+    """Fisher's equation about zero: uniform disturbances grow by 1 + step with Euler's method."""
+    grid = gp.PatchGrid([(0, 10)], [8], core=0.04, buffer=0.08, dx=0.02)
+    problem = gp.Problem(lattice.get("fisher_kpp", 1), grid, {"D": 1.0, "r": 1.0})
+    scheme = gp.BurstScheme(problem, NUMPY, gp.Burst(2e-4))
+    found = gp.diagnose(
+        scheme, {"u": 1e-6}, projection=gp.Projection("euler", step=step), only=["D8"]
+    )
+    assert found.raised == raised
+    if not raised:
+        assert found["D8"].details["largest_growth_factor"] == pytest.approx(1 + step, rel=1e-3)
+
+
+def test_a_turing_pattern_grows_as_it_should_and_is_no_fault():
+    """The fastest wave of Schnakenberg's equations with d = 20 has the rate 0.263157895."""
+    grid = gp.PatchGrid([(0, 2 * np.pi / 0.48666)], [8], core=0.04, buffer=0.08, dx=0.02)
+    parameters = {"a": 0.1, "b": 0.9, "d": 20.0}
+    problem = gp.Problem(lattice.get("schnakenberg", 1), grid, parameters)
+    scheme = gp.BurstScheme(problem, NUMPY, gp.Burst(1.2e-5), order=6)
+    found = gp.diagnose(
+        scheme, {"u": 1.0, "v": 0.9}, projection=gp.Projection("rk4", step=0.03), only=["D8"]
+    )
+    assert found.raised == ()
+    growth = np.log(found["D8"].details["largest_growth_factor"]) / 0.03
+    assert growth == pytest.approx(0.263157895, rel=0.02)
+
+
+def test_what_a_leap_leaves_of_a_transient_is_what_inner_steps_damp():
+    """(M + 1) rho^k for projective forward Euler, nested or not."""
+    scheme = heated()
+    for method, levels in (("pfe", 1), ("telescopic", 2)):
+        projection = gp.Projection(method, step=1.0, inner=2)
+        found = CoupledVariations(scheme, projection).leapt_transient(gp.Burst(0.1), 0.01, 60.0)
+        M, rho = 100 ** (1 / levels) - 3, np.exp(-0.6)
+        inner = rho if levels == 1 else abs((M + 1) * rho - M) * rho**2
+        assert found == pytest.approx((M + 1) * inner**2)
 
 
 def test_micro_steps_beyond_stability_are_raised():

@@ -6,17 +6,23 @@ from lattice_problems import (
     COSINE,
     NUMPY,
     TRAVELLING,
+    driven,
     layered,
     reaching,
     remembering,
+    striped,
     swinging,
 )
 
 import gpupatch as gp
+from gpupatch.diagnostics.coupled_variations import CoupledVariations
 from gpupatch.diagnostics.finding import FAIL
+from gpupatch.diagnostics.stability import fast_residual
+from gpupatch.diagnostics.trial import Trial
 from gpupatch.micro import lattice
 
 LEAP = gp.Projection("rk4", step=0.04)
+RIPPLE = {"u": lambda x: 1 + np.cos(2 * np.pi * x) / 2}
 WIDE = {"u": lambda x: np.cos(2 * np.pi * x)}
 
 VIOLATIONS = {
@@ -53,6 +59,36 @@ def test_a_healthy_twin_is_silent(name):
     assert found.raised == ()
     tested = {one.id for one in found.findings if one.measured is not None}
     assert {"D1", "D1'", "D2", "D3", "D4", "D5", "D6", "D8", "D9", "D11"} <= tested
+
+
+@pytest.mark.parametrize("scheme", [gp.FluxScheme, gp.CoupledScheme])
+@pytest.mark.parametrize(("burst", "raised"), [((0.05, 0.0), True), ((1.0, None), False)])
+def test_patches_have_to_forget_how_they_were_lifted(scheme, burst, raised):
+    found = gp.diagnose(
+        striped(scheme, *burst), RIPPLE, projection=gp.Projection("rk2", step=1e-3), span=0.1,
+        only=["D5"],
+    )  # fmt: skip
+    assert found.raised == (("D5",) if raised else ())
+    if raised:
+        assert "let patches heal longer" in found["D5"].advice
+
+
+@pytest.mark.parametrize(
+    ("burst", "step", "raised"), [((0.05, 0.0), 1e-3, True), ((1.0, None), 1.5e-4, False)]
+)
+def test_leaps_must_not_keep_what_is_fast(burst, step, raised):
+    projection = gp.Projection("rk2", step=step)
+    variations = CoupledVariations(striped(gp.CoupledScheme, *burst), projection)
+    U = 1 + np.cos(2 * np.pi * variations.problem.grid.centres[0])[None, None] / 2
+    assert fast_residual(Trial(variations, 0.0, U, projection)).raised == raised
+
+
+@pytest.mark.parametrize(("omega", "raised"), [(400.0, True), (0.2, False)])
+def test_a_leap_must_not_meet_what_rings_within_a_burst(omega, raised):
+    scheme, projection = driven(omega)
+    initial = {"u": np.cos, "q": 0.0}
+    found = gp.diagnose(scheme, initial, projection=projection, span=1.0, only=["D4"])
+    assert found.raised == (("D4",) if raised else ())
 
 
 @pytest.mark.parametrize(("cells", "raised"), [(4, True), (256, False)])
