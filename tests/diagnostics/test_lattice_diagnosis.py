@@ -99,7 +99,7 @@ def test_a_turing_pattern_grows_as_it_should_and_is_no_fault():
     grid = gp.PatchGrid([(0, 2 * np.pi / 0.48666)], [8], core=0.04, buffer=0.08, dx=0.02)
     parameters = {"a": 0.1, "b": 0.9, "d": 20.0}
     problem = gp.Problem(lattice.get("schnakenberg", 1), grid, parameters)
-    scheme = gp.BurstScheme(problem, NUMPY, gp.Burst(1.2e-5), order=6)
+    scheme = gp.BurstScheme(problem, NUMPY, gp.Burst(1.2e-5, dt=3e-6), order=6)
     found = gp.diagnose(
         scheme, {"u": 1.0, "v": 0.9}, projection=gp.Projection("rk4", step=0.03), only=["D8"]
     )
