@@ -99,18 +99,22 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
     )
     with made_of("scheme"):
         scheme = make_scheme(case, problem, backend)
-    initial = [make_initials(case, grid, trust, values) for values in problem.member_values]
+    made = {
+        tuple(values.items()): make_initials(case, grid, trust, values)
+        for values in case.member_values
+    }
     stray = sorted(set(case.initial) - set(rule.fields))
     if stray:
         raise CaseError(
             f"`initial.{stray[0]}`: rule `{rule.name}` has the fields {', '.join(rule.fields)}."
         )
-    for functions in initial:
+    for functions in made.values():
         with made_of("initial"):
             if isinstance(scheme, BurstScheme | FluxScheme):
                 scheme.averages(functions, None)
             else:
                 problem.sample(functions, None, 1)
+    initial = [made[tuple(values.items())] for values in problem.member_values]
     return _with_exact(case, scheme, initial)
 
 
@@ -127,6 +131,23 @@ def _with_exact(case: Case, scheme: Scheme, initial: list[dict[str, Any]]) -> Pa
     with made_of("time"):
         projection = make_projection(case)
     return Parts(scheme, initial, projection, exact)
+
+
+def check_start(case: Case, parts: Parts) -> None:
+    """Refuse what the first burst would refuse, before anything is written.
+
+    Args:
+        case: the case.
+        parts: what was made of it.
+
+    Raises:
+        SchemeError: if bursts would measure the edges of their patches.
+    """
+    scheme = parts.scheme
+    if isinstance(scheme, BurstScheme | FluxScheme) and scheme.guarded:
+        with made_of("burst.length"):
+            scheme.check_healing(case.time.start, scheme.initial(parts.initial, case.time.start))
+        scheme.guarded = False
 
 
 def check_places(case: Case, rule: Rule) -> None:
@@ -294,11 +315,15 @@ def exact_values(case: Case, scheme: Scheme, t: float) -> Macro:
     Returns:
         [member, field, *patch axes].
     """
-    rows = []
+    alike: dict[tuple, list[int]] = {}
     for member, values in enumerate(scheme.member_values):
-        functions = exact_functions(case, scheme.names, values)
-        rows.append(scheme.exact(functions, t)[member])
-    return np.stack(rows)
+        alike.setdefault(tuple(values.items()), []).append(member)
+    rows = {}
+    for values, members in alike.items():
+        functions = exact_functions(case, scheme.names, dict(values))
+        found = scheme.exact(functions, t)
+        rows |= {member: found[member] for member in members}
+    return np.stack([rows[member] for member in sorted(rows)])
 
 
 def exact_functions(case: Case, fields, member: Mapping[str, float]) -> dict[str, Callable]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from gpupatch.particles.potential import Potential, potential
 from gpupatch.particles.state import PARTICLE
 from gpupatch.run.code import names_in
 from gpupatch.run.formulas import make_faces, of_position
+from gpupatch.run.sections import made_of
 from gpupatch.scheme.box_flux import BoxFluxScheme
 from gpupatch.scheme.boxes import BoxProblem, BoxScheme
 from gpupatch.scheme.chain_flux import ChainFluxScheme
@@ -56,20 +57,26 @@ def build_particles(
     """
     particles = case.particles
     assert particles is not None
-    model = make_model(case, particles, trust)
-    if case.scheme.kind in BOXES:
-        problem: ParticleProblem = make_boxes(case, particles, model)
-    elif case.scheme.kind == "stretch":
-        problem = make_chains(case, particles, model)
-    else:
-        problem = make_patches(case, particles, model)
-    initial = [
-        {name: make_initial(case, name, given, values) for name, given in case.initial.items()}
-        for values in problem.member_values
-    ]
-    check_size(case, particles, problem, initial)
-    check_positive(problem, initial)
-    return make_scheme(case, particles, problem, backend), initial
+    with made_of("particles"):
+        model = make_model(case, particles, trust)
+        if case.scheme.kind in BOXES:
+            problem: ParticleProblem = make_boxes(case, particles, model)
+        elif case.scheme.kind == "stretch":
+            problem = make_chains(case, particles, model)
+        else:
+            problem = make_patches(case, particles, model)
+    made = {
+        tuple(values.items()): {
+            name: make_initial(case, name, given, values) for name, given in case.initial.items()
+        }
+        for values in case.member_values
+    }
+    with made_of("initial"):
+        check_size(case, particles, problem, made.values())
+        check_positive(problem, made.values())
+    initial = [made[tuple(values.items())] for values in problem.member_values]
+    with made_of("scheme"):
+        return make_scheme(case, particles, problem, backend), initial
 
 
 def make_model(case: Case, particles: Particles, trust: bool) -> ParticleModel | LatticeGas:
@@ -133,7 +140,8 @@ def _potential(
         function, numbers = _formula(case, key, form, 1)
         return potential(function), numbers
     name = str(form.potential)
-    found = _from_file(case, key, name, trust) if ":" in name else library.get(name)
+    with made_of(f"particles.{key}.potential"):
+        found = _from_file(case, key, name, trust) if ":" in name else library.get(name)
     if not isinstance(found, Potential):
         raise CaseError(
             f"`particles.{key}.potential`: `{name}` is no potential. Decorate a function of that "
@@ -149,7 +157,8 @@ def _function(
     if form.energy is not None:
         return _formula(case, key, form, ndim)
     name = str(form.potential)
-    found = _from_file(case, key, name, trust) if ":" in name else known[name]
+    with made_of(f"particles.{key}.potential"):
+        found = _from_file(case, key, name, trust) if ":" in name else known[name]
     if not callable(found):
         raise CaseError(f"`particles.{key}.potential`: the file of `{name}` has no such function.")
     return found, form.parameters
@@ -181,7 +190,7 @@ def make_patches(
     core = grid.core[0]
     return ParticleProblem(
         model=model,
-        grid=particle_grid(grid.domain, grid.patches, core + 2 * grid.buffer[0], _boundary(case)),
+        grid=_grid(case, core + 2 * grid.buffer[0]),
         controls=_controls(case, particles),
         names=fields_of(particles, case.scheme),
         core=core,
@@ -200,7 +209,7 @@ def make_boxes(case: Case, particles: Particles, model: ParticleModel | LatticeG
     if case.scheme.kind == "box_flux":
         density = particles.density or min(case.members["density"])
         width = min((n / density) ** (1 / model.ndim), min(grid.gap))
-        grid = particle_grid(case.grid.domain, case.grid.patches, width, _boundary(case))
+        grid = _grid(case, width)
     return BoxProblem(
         model=model,
         grid=grid,
@@ -235,7 +244,13 @@ def _cells(case: Case) -> PatchGrid:
     """Cells of a grid whose patches do not lie in its space."""
     grid = case.grid
     cell = min((hi - lo) / n for (lo, hi), n in zip(grid.domain, grid.patches, strict=True))
-    return particle_grid(grid.domain, grid.patches, cell, _boundary(case))
+    return _grid(case, cell)
+
+
+def _grid(case: Case, width: float) -> PatchGrid:
+    """Patches of a width at the centres of the cells."""
+    with made_of("grid"):
+        return particle_grid(case.grid.domain, case.grid.patches, width, _boundary(case))
 
 
 def _controls(case: Case, particles: Particles) -> dict[str, float]:
@@ -261,7 +276,12 @@ def make_initial(case: Case, name: str, given: Any, member: Mapping[str, float])
     return of_position(case, given, member, case.time.start)
 
 
-def check_size(case: Case, particles: Particles, problem: ParticleProblem, initial) -> None:
+def check_size(
+    case: Case,
+    particles: Particles,
+    problem: ParticleProblem,
+    initial: Iterable[Mapping[str, Callable]],
+) -> None:
     """Refuse runs whose particles would not fit into memory, before anything is made.
 
     Raises:
@@ -284,7 +304,7 @@ def check_size(case: Case, particles: Particles, problem: ParticleProblem, initi
     )
 
 
-def check_positive(problem: ParticleProblem, initial: list[dict[str, Any]]) -> None:
+def check_positive(problem: ParticleProblem, initial: Iterable[Mapping[str, Callable]]) -> None:
     """Refuse what particles cannot be: fewer than none, or colder than cold.
 
     Raises:

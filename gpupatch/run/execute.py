@@ -17,7 +17,8 @@ from gpupatch.arrays import Plain
 from gpupatch.backends.select import get_backend
 from gpupatch.checkpoints import Checkpoint
 from gpupatch.compare import full_domain_reference
-from gpupatch.errors import NonFiniteError
+from gpupatch.contract import checked
+from gpupatch.errors import InputError, NonFiniteError
 from gpupatch.files.case import Case
 from gpupatch.files.journal import JOURNAL, Journal
 from gpupatch.files.output import SOLUTION
@@ -27,7 +28,7 @@ from gpupatch.files.report import REPORT, prepare_directory, write_report
 from gpupatch.files.snapshots import SNAPSHOTS
 from gpupatch.files.sole import sole_use
 from gpupatch.files.toml import dump_toml
-from gpupatch.run.build import Parts, build
+from gpupatch.run.build import Parts, build, check_start
 from gpupatch.run.diagnose import tested_for_free
 from gpupatch.run.inputs import fingerprints
 from gpupatch.run.particles import PICTURE, ParticleRecord
@@ -65,6 +66,7 @@ class RunResult:
     exit_code: int
 
 
+@checked(InputError)
 def run_case(
     case: Case,
     out: Path | str,
@@ -100,6 +102,7 @@ def run_case(
     chosen, reason = get_backend(backend or case.run.backend)
     with told_warnings(), ExitStack() as held:
         parts = build(case, chosen, trust)
+        check_start(case, parts)
         if not quiet:
             print(describe(case, parts, chosen.name, reason), flush=True)
         if dry_run:

@@ -9,6 +9,7 @@ from typing import Any
 
 from gpupatch.arrays import Plain
 from gpupatch.backends.select import get_backend
+from gpupatch.contract import checked
 from gpupatch.errors import CaseError, InputError
 from gpupatch.files.case import Case, parse_case
 from gpupatch.files.checkpoint import CHECKPOINT, read_checkpoint
@@ -37,6 +38,7 @@ OPEN = (
 """What may be changed of a run that is taken up: nothing that would have altered its past."""
 
 
+@checked(InputError)
 def resume(
     directory: Path | str,
     overrides: Sequence[str] = (),
