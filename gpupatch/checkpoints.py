@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gpupatch.arrays import Plain
+from gpupatch.contract import checked
 from gpupatch.errors import InputError
 from gpupatch.files.checkpoint import read_checkpoint, write_checkpoint
 from gpupatch.scheme import Scheme
@@ -36,6 +37,7 @@ class Checkpoint:
         return self.run["march"]["time"]
 
 
+@checked(InputError)
 class Checkpoints:
     """Puts a run of `simulate` down on disk, so that a later call can take it up.
 

@@ -37,14 +37,24 @@ def _refused(name: str, values) -> InputError:
     )
 
 
+def _computed(name: str, compute, values):
+    """What NumPy makes of numbers, which would also compare and choose what are none."""
+    try:
+        if any(np.asarray(value).dtype.kind not in "biufc" for value in values):
+            raise _refused(name, values)
+        return compute(*values)
+    except (TypeError, ValueError) as error:
+        raise _refused(name, values) from error
+
+
 def _elementary(name, record):
     compute = getattr(np, name)
 
     def function(*values):
+        if not _is_traced(*values):
+            return _computed(name, compute, values)
         try:
-            if _is_traced(*values):
-                return Traced(record(*(symbolic(value) for value in values)))
-            return compute(*values)
+            return Traced(record(*(symbolic(value) for value in values)))
         except (TypeError, ValueError) as error:
             raise _refused(name, values) from error
 
@@ -81,10 +91,7 @@ def where(condition, if_true, if_false):
         The chosen values.
     """
     if not _is_traced(condition, if_true, if_false):
-        try:
-            return np.where(condition, if_true, if_false)
-        except (TypeError, ValueError) as error:
-            raise _refused("where", (condition, if_true, if_false)) from error
+        return _computed("where", np.where, (condition, if_true, if_false))
     test = condition.expr if isinstance(condition, TracedCondition) else sp.sympify(condition)
     return Traced(sp.Piecewise((symbolic(if_true), test), (symbolic(if_false), True)))
 
@@ -101,7 +108,4 @@ def equal(left, right):
     """
     if _is_traced(left, right):
         return TracedCondition(sp.Eq(symbolic(left), symbolic(right)))
-    try:
-        return np.equal(left, right)
-    except (TypeError, ValueError) as error:
-        raise _refused("equal", (left, right)) from error
+    return _computed("equal", np.equal, (left, right))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpupatch.backends.select import get_backend
+from gpupatch.contract import checked
 from gpupatch.errors import InputError, NonFiniteError
 from gpupatch.files.case import Case, load_case
 from gpupatch.files.report import prepare_directory
@@ -79,6 +80,7 @@ class Study:
         return study_figure(self.to_xarray())
 
 
+@checked(InputError)
 def study(
     case: Case | str | os.PathLike[str],
     vary: Mapping[str, Sequence[Any]] | None = None,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpupatch.errors import SchemeError
+from gpupatch.contract import checked
+from gpupatch.errors import InputError, SchemeError
 from gpupatch.scheme.base import MeasuringScheme
 from gpupatch.scheme.coupled import CoupledScheme
 from gpupatch.scheme.particle_density import DensityScheme
@@ -13,6 +14,7 @@ from gpupatch.tasks.measured import MeasuredOracle, NoisyLatticeOracle, SampledO
 from gpupatch.tasks.oracle import BLOCK, Oracle
 
 
+@checked(InputError)
 def make_oracle(
     scheme: Any,
     parameter: str | None = None,
@@ -54,7 +56,7 @@ def make_oracle(
         kind = SampledOracle
     else:
         raise SchemeError(
-            f"the `{getattr(scheme, 'kind', type(scheme).__name__)}` scheme offers no slopes "
-            "dU/dt of given coarse values. Use `coupled`, `burst` or `flux`."
+            f"`scheme`: the `{getattr(scheme, 'kind', type(scheme).__name__)}` scheme offers no "
+            "slopes dU/dt of given coarse values. Use `coupled`, `burst` or `flux`."
         )
     return kind(scheme, parameter, t, block)

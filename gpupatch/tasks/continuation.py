@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gpupatch.contract import checked
 from gpupatch.errors import InputError, SchemeError
 from gpupatch.projection import Projection
 from gpupatch.schedule import FINISHED, Interrupts
@@ -74,6 +75,7 @@ class Stepping:
             raise InputError(f"`steps` is {self.steps}; at least 1 is needed.")
 
 
+@checked(InputError)
 def continue_(
     scheme: Any,
     parameter: str,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gpupatch.contract import checked
 from gpupatch.errors import InputError, SchemeError
 from gpupatch.projection import Projection
 from gpupatch.scheme.problem import Initial
@@ -103,6 +104,7 @@ class Spectrum:
         }
 
 
+@checked(InputError)
 def eigenvalues(
     scheme: Any,
     U: SteadyState | Initial | ArrayLike,
