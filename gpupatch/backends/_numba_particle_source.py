@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
+from collections.abc import Callable
 from types import ModuleType
 
 import sympy as sp
@@ -208,11 +210,15 @@ def _functions(module: ModuleType, idle: set[str]) -> str:
     functions = [f for _, f in inspect.getmembers(module, inspect.isfunction)]
     own = [f for f in functions if f.__module__ == module.__name__]
     return "\n\n".join(
-        f"def {f.__name__}{inspect.signature(f)}:\n    pass\n"
-        if f.__name__ in idle
-        else inspect.getsource(f)
+        f"def {f.__name__}{inspect.signature(f)}:\n    pass\n" if f.__name__ in idle else _text(f)
         for f in own
     )
+
+
+@functools.cache
+def _text(function: Callable) -> str:
+    """The text of a function, which takes as long to find as a short burst to run."""
+    return inspect.getsource(function)
 
 
 def _compiled(bodies: str) -> str:
