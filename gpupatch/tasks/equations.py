@@ -128,7 +128,26 @@ class Equations:
         found = self.derivative(x, waves, p, draw=draw)
         return found.values.T @ waves, np.einsum("kis,kj->ijs", found.parts, waves)
 
-    def averaged_jacobian(self, x: Vectors, p: float | None, draws: Iterable[int]) -> Vectors:
+    def averaged(self, x: Vectors, p: float | None, draws: Iterable[int]) -> Slopes:
+        """G of one state, the mean over independent measurements.
+
+        Args:
+            x: state, [unknown].
+            p: value of the parameter.
+            draws: numbers of random numbers, one for each measurement.
+
+        Returns:
+            G, [1, unknown], with no more sources of error than unknowns.
+        """
+        found = [self(x[None], p, draw) for draw in draws]
+        parts = np.concatenate([one.parts[0] for one in found], axis=1) / len(found)
+        # another root of the same covariance
+        root = np.linalg.qr(parts.T, mode="r").T
+        return Slopes(np.mean([one.values for one in found], axis=0), root[None])
+
+    def averaged_jacobian(
+        self, x: Vectors, p: float | None, draws: Iterable[int]
+    ) -> tuple[Vectors, int]:
         """G'(U) of random slopes, measured until its noise spoils steps by no more than a quarter.
 
         The noise of G'^-1 G' is judged by its Frobenius norm over sqrt(n), from all sources.
@@ -140,7 +159,7 @@ class Equations:
                 has been measured has to do.
 
         Returns:
-            The mean over draws, [unknown, unknown].
+            The mean over draws, [unknown, unknown], and how many were needed.
 
         Raises:
             InputError: if there is more noise than derivative even then.
@@ -159,4 +178,4 @@ class Equations:
                 f"noise hides the derivative of the slope (it is {spoilt:.2g} times as large as "
                 "what it is inverted to). Use more `burst.replicas` or longer bursts."
             )
-        return total / count
+        return total / count, count

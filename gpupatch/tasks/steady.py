@@ -40,6 +40,9 @@ _LONGEST = 0.5
 _DRAWS = 16
 """Times that a random Jacobian is measured at most."""
 
+_KEPT = 0.5
+"""Share of a random residual that a step may leave before its derivative is measured anew."""
+
 _ROUNDING = 1e-8
 """Relative length of a step below which a residual that no longer decreases is rounding."""
 
@@ -164,9 +167,10 @@ def steady(
     of one batch, `block` at a time. Where a total is conserved, it stays as it is in `U0`.
 
     Random slopes are averaged over replicas. Differences meet the same random numbers on both
-    sides; the slope itself is measured with new ones in every iteration, until it cannot be told
-    from noise. A last step then takes the noise of the last measurement, sigma, to the error bar
-    F'^-1 sigma.
+    sides, and are kept while residuals fall by half. The slope itself is measured with new ones in
+    every iteration, four times as long whenever it cannot be told from noise, until it has taken
+    as many bursts as the differences. A last step then takes the noise of the last measurement,
+    sigma, to the error bar F'^-1 sigma.
 
     Args:
         scheme: a `coupled`, `burst` or `flux` scheme of one member.
@@ -336,18 +340,32 @@ def shortened(
 
 
 def _noisy_search(equations, x, p, tolerance, iterations):
-    oracle, residuals, draw = equations.oracle, [], 0
+    """Newton's method with a derivative that is kept while residuals fall by half.
+
+    A slope that cannot be told from noise is measured four times as long, until it has taken as
+    many bursts as the derivative.
+    """
+    residuals: list[float] = []
     first_slope(equations, x, p)
-    J = np.zeros((0, 0))
+    J, draws = equations.averaged_jacobian(x, p, range(_DRAWS))
+    most, taken, measured, last = 2 * len(x) * draws, 1, 1, np.inf
     while True:
-        draw += 1
-        found = equations(x[None], p, -draw)
+        found = equations.averaged(x, p, range(-taken - measured, -taken))
         F, error = found.values[0], found.error[0]
+        taken += measured
         residuals.append(float(np.abs(F).max()))
-        indistinct = np.sqrt(np.mean(F**2)) <= _INDISTINCT * np.sqrt(np.mean(error**2))
-        if not (indistinct and J.size):
-            J = equations.averaged_jacobian(x, p, range(_DRAWS * draw, _DRAWS * (draw + 1)))
-        step, *parts = keeping_totals(J, oracle, [-F, *(-found.parts[0].T)])
+        size, noise = np.sqrt(np.mean(F**2)), _INDISTINCT * np.sqrt(np.mean(error**2))
+        if size <= noise and measured < most:
+            measured, last = min(4 * measured, most), np.inf
+            residuals.pop()
+            continue
+        done = size <= noise or len(residuals) > iterations
+        if not done and size > _KEPT * last:
+            later = _DRAWS * len(residuals)
+            J, draws = equations.averaged_jacobian(x, p, range(later, later + _DRAWS))
+            most = max(most, 2 * len(x) * draws)
+        last = size
+        step, *parts = keeping_totals(J, equations.oracle, [-F, *(-found.parts[0].T)])
         if not np.isfinite(step).all():
             raise InputError(
                 "the slope stopped being finite during the search. Begin nearer to the steady "
@@ -355,6 +373,6 @@ def _noisy_search(equations, x, p, tolerance, iterations):
             )
         reach = float(np.abs(step / equations.scale(x)).max())
         x = x + min(1.0, _LONGEST / max(reach, 1e-300)) * step
-        if indistinct or len(residuals) > iterations:
-            reason = NOISE if indistinct else OUT_OF_STEPS
+        if done:
+            reason = NOISE if size <= noise else OUT_OF_STEPS
             return x, np.stack(parts, axis=1), residuals, reason

@@ -1,6 +1,7 @@
 """Macroscopic systems whose steady states and spectra are known."""
 
 import numpy as np
+from scipy import optimize
 
 import gpupatch as gp
 from gpupatch.micro import lattice
@@ -69,20 +70,30 @@ def repulsion(r, strength, size):
 
 def colloids(seed=0, replicas=32):
     """Soft colloids between reservoirs of two densities."""
-    ends = (gp.dirichlet(2.0), gp.dirichlet(6.0))
-    cells = gp.particle_grid([(0.0, 96.0)], [6], width=16.0, boundary=[ends])
+    ends = (gp.dirichlet(2.0), gp.dirichlet(8.0))
+    cells = gp.particle_grid([(0.0, 36.0)], [3], width=12.0, boundary=[ends])
     pair = gp.Pair(repulsion, {"strength": 0.1, "size": 1.4}, cutoff=3.5)
     model = gp.ParticleModel(1, gp.Brownian(), pair)
-    problem = gp.ParticleProblem(model, cells, {"temperature": 1.0}, core=6.0, seed=seed)
-    burst = gp.Burst(0.6, heal=0.1, dt=0.1, replicas=replicas)
+    problem = gp.ParticleProblem(model, cells, {"temperature": 1.0}, core=4.0, seed=seed)
+    burst = gp.Burst(0.4, heal=0.1, dt=0.2, replicas=replicas)
     sampling = gp.Sampling(lift="stochastic", number="rounded", common=True)
     backend, _ = gp.get_backend("numba")
     return gp.ParticleFluxScheme(problem, backend, burst, sampling=sampling, diffusivity=1.8)
 
 
-def colloids_at_rest(x):
-    """The density with a constant flux in mean field, D = 1 + alpha rho."""
+def walkers_between(x):
+    """Where the search begins: the density of colloids that do not see each other."""
+    return 2 + 6 * x / 36
+
+
+def colloids_at_rest(scheme):
+    """Cell averages with a constant flux in mean field, D = 1 + alpha rho, in the same cells."""
     alpha = 0.1 * 1.4 * np.sqrt(np.pi)
-    low, high = (one + alpha * one**2 / 2 for one in (2.0, 6.0))
-    flux = low + (high - low) * x / 96
-    return (np.sqrt(1 + 2 * alpha * flux) - 1) / alpha
+
+    def gains(U):
+        density, slope, _ = scheme.profile(0.0, U.reshape(1, 1, -1), 0).T
+        return np.diff((1 + alpha * density) * slope)
+
+    found = optimize.root(gains, walkers_between(scheme.grid.centres[0]), tol=1e-12)
+    assert found.success
+    return found.x
