@@ -198,7 +198,6 @@ def carried_out(case: Case, place: Place, name: str, work: Callable[[Parts], Any
         files = [f"{name}.nc", f"{name}.png", REPORT]
         about = about_run(case, chosen.name, reason, place.trust)
         report: dict[str, Any] = {**about, "task": name, "files": files}
-        write_report(directory / REPORT, {**report, "status": "running"})
         found = work(parts)
     write_report(directory / REPORT, {"status": FINISHED, **report, **found.record()})
     ds = found.to_xarray().assign_attrs(case=case.name, title=case.title)

@@ -1,12 +1,14 @@
 """The commands steady, eigenvalues and continue: files, messages and exit codes."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from gpupatch.cli import main
+from gpupatch.tasks.curve import Curve
 
 CASE = """
 title = "Growth between walls"
@@ -87,3 +89,44 @@ def test_continue_follows_a_parameter(case, tmp_path, capsys):
 def test_a_parameter_that_does_not_exist_is_told_with_the_nearest(case, capsys):
     assert main(["continue", case, "--parameter", "b", "--to", "1"]) == 2
     assert "no parameter `b`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "status"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_branch_that_is_interrupted_is_kept(case, tmp_path, monkeypatch, number, code, status):
+    corrected, calls = Curve.corrected, []
+
+    def interrupted(*given, **options):
+        calls.append(1)
+        if len(calls) == 3:
+            signal.raise_signal(number)
+        return corrected(*given, **options)
+
+    monkeypatch.setattr(Curve, "corrected", interrupted)
+    words = [
+        "continue",
+        case,
+        "--backend",
+        "numpy",
+        "--parameter",
+        "a",
+        "--to",
+        "0.6",
+        "--out",
+        "a",
+    ]
+    assert main([*words, "--step", "0.01", "--longest", "0.01"]) == code
+    report = json.loads((tmp_path / "a" / "report.json").read_text())
+    assert report["status"] == status
+    with xr.open_dataset(tmp_path / "a" / "branch.nc") as ds:
+        assert ds.sizes["point"] == 4
+    assert (tmp_path / "a" / "branch.png").stat().st_size > 1000
+
+
+def test_a_mistake_leaves_nothing_in_the_way_of_the_next_try(case, tmp_path):
+    words = ["continue", case, "--backend", "numpy", "--to", "0.55", "--step", "0.5"]
+    words += ["--longest", "1.0"]
+    assert main([*words, "--parameter", "b"]) == 2
+    assert main([*words, "--parameter", "a"]) == 0
