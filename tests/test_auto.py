@@ -7,10 +7,10 @@ import pytest
 
 from gpupatch.backends.select import get_backend
 from gpupatch.cli import main
-from gpupatch.diagnostics import diagnose
+from gpupatch.diagnostics import diagnose, particle_diagnosis
 from gpupatch.errors import CaseError
 from gpupatch.files.case import load_case
-from gpupatch.run import build, run_case
+from gpupatch.run import build, run_case, window
 from gpupatch.run.auto import choose
 
 LAYERED = """
@@ -51,6 +51,7 @@ def error_of(case, tmp_path):
     return json.loads((result.directory / "report.json").read_text())["error"]
 
 
+@pytest.mark.slow
 def test_a_rod_with_long_bursts_and_leaps_becomes_sound_and_accurate(tmp_path):
     bad = load_case("rod", ["burst.length=5e-6", "time.step=0.01", "time.end=0.04", "grid.dx=1e-3"])
     choice = choose(bad, backend="numba")
@@ -71,6 +72,27 @@ def test_walkers_with_long_bursts_and_leaps_become_sound_and_accurate(tmp_path):
     report = run_case(choice.case, tmp_path / "run", backend="numba", quiet=True)
     assert report.solution is not None
     assert report.solution.report["error_in_standard_errors"]["density"] < 3.5
+
+
+def test_chains_become_as_long_as_their_patches(monkeypatch):
+    """All particles of a chain are bound to each other: wider buffers need more of them."""
+    monkeypatch.setattr(particle_diagnosis, "RUNS", 0.0)
+    monkeypatch.setattr(particle_diagnosis, "LEAST_WORK", 1e6)
+    monkeypatch.setattr(window, "WORK", 1e6)
+    bad = load_case(
+        "chain_heat",
+        ["grid.buffer=18", "particles.number=61", "burst.length=60", "burst.replicas=12",
+         "run.replicas=1", "initial.energy=1 + 0.9*cos(2*pi*x/1600)"],
+    )  # fmt: skip
+    choice = choose(bad, backend="numba")
+    assert "D3" in choice.before
+    assert "D3" not in choice.after
+    case = choice.case
+    assert case.grid.core is not None
+    assert case.grid.buffer is not None
+    assert case.particles is not None
+    assert case.grid.buffer[0] > 18
+    assert case.particles.number == case.grid.core[0] + 2 * case.grid.buffer[0]
 
 
 def test_noise_is_met_with_replicas():

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
 from gpupatch.diagnostics.finding import FAIL, FAILS, FLAG, PASS, SKIP, Finding
 from gpupatch.diagnostics.trial import SIGMAS
+
+
+def standard_error(samples: NDArray[np.float64]) -> float:
+    """Of the mean of independent samples, wider where they are few.
+
+    So much wider, by Student's t, that the mean is off by `SIGMAS` of it as rarely as if the
+    variance were known: of eight samples 1.8 times.
+
+    Args:
+        samples: two or more.
+    """
+    n = len(samples)
+    return _widening(n - 1) * float(samples.std(ddof=1)) / math.sqrt(n)
+
+
+@functools.cache
+def _widening(freedom: int) -> float:
+    return float(stats.t.isf(stats.norm.sf(SIGMAS), freedom)) / SIGMAS
 
 
 @dataclass(frozen=True)

@@ -199,24 +199,48 @@ def _replicas(variations: ParticleVariations) -> int:
 
 
 def protection(variations: ParticleVariations) -> Finding:
-    """By theory: what the ends of patches spoil, at the diffusivity that the patches show."""
-    scheme, buffer = variations.scheme, variations.buffer
-    D = max(variations.diffusivity.value, 0.0)
-    begin, end = variations.healing, variations.length
-    if D == 0:
+    """By theory: what the ends of patches spoil, at the largest diffusivity in them."""
+    buffer, largest = variations.buffer, variations.largest_diffusivity
+    D = largest.value
+    if D <= 0:
         return Finding("D3", "ends of the patches", advice="nothing diffuses.")
-    moved = [
-        s * float(average_rate_error(buffer / math.sqrt(4 * D * s))) if s else 0.0
-        for s in (begin, end)
-    ]
-    ends = 1 if isinstance(scheme, ParticleBurstScheme) else 2
-    share = ends * (moved[1] - moved[0]) / (end - begin)
+    share = spoilt_share(variations, D)
+    error = (share - spoilt_share(variations, max(largest.least, 0.0))) / SIGMAS
+    ends = _ends(variations)
     longest = longest_burst(SPOILT / ends, buffer, D) if buffer > 0 else 0.0
-    return at_most(
-        "D3", "share of the slope that the ends of a patch spoil by theory", share, SPOILT,
+    return noisy_at_most(
+        "D3", "share of the slope that the ends of a patch spoil by theory",
+        Noisy(share, error, largest.replicas), SPOILT,
         f"Widen `grid.buffer`, or shorten `burst.length` to {longest:.2g}.",
         diffusivity=D, longest_burst=longest,
     )  # fmt: skip
+
+
+def spoilt_share(variations: ParticleVariations, diffusivity: float) -> float:
+    """What the ends of patches spoil of the slope between healing and the end of a burst.
+
+    Every end spoils the share 4 i2erfc(z), z = buffer/sqrt(4 D t), of what is averaged over a time
+    t from the lift on.
+
+    Args:
+        variations: of the scheme.
+        diffusivity: D.
+
+    Source: Carslaw and Jaeger (1959), section 2.5 [CarslawJaeger1959].
+    """
+    begin, end = variations.healing, variations.length
+    moved = [
+        s * float(average_rate_error(variations.buffer / math.sqrt(4 * diffusivity * s)))
+        if s * diffusivity > 0
+        else 0.0
+        for s in (begin, end)
+    ]
+    return _ends(variations) * (moved[1] - moved[0]) / (end - begin)
+
+
+def _ends(variations: ParticleVariations) -> int:
+    """Ends of a patch that spoil a slope: averages over cores have two faces, each near one end."""
+    return 1 if isinstance(variations.scheme, ParticleBurstScheme) else 2
 
 
 def _other_edges(variations: ParticleVariations) -> str | None:

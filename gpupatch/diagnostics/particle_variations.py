@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpupatch.arrays import Macro
 from gpupatch.burst import Burst
-from gpupatch.diagnostics.noisy import Noisy
+from gpupatch.diagnostics.noisy import Noisy, standard_error
 from gpupatch.errors import SchemeError
 from gpupatch.particles.interaction import Bonds, chain
 from gpupatch.scheme.chain_flux import ChainFluxScheme
@@ -168,6 +168,16 @@ class ParticleVariations:
         """What the patches of the scheme itself show, to a few per cent."""
         return self.estimate(self.plain, 0.05)
 
+    @functools.cached_property
+    def largest_diffusivity(self) -> Noisy:
+        """As the scheme was told, or as follows from its model, unless the patches show more."""
+        scheme, profile = self.scheme, np.zeros((len(self.densities), 3))
+        profile[:, 0] = self.densities
+        known = getattr(scheme, "diffusivity", None) or scheme.known_diffusivity(profile)
+        if not known or self.diffusivity.exceeds(known):
+            return self.diffusivity
+        return Noisy(known, 0.0, 0)
+
     def estimate(self, one: Response, tolerance: float) -> Noisy:
         """The diffusivity of a variant, to a relative standard error.
 
@@ -178,7 +188,7 @@ class ParticleVariations:
         n = FEWEST
         while True:
             samples = one.take(n)
-            mean, error = float(samples.mean()), _error(samples)
+            mean, error = float(samples.mean()), standard_error(samples)
             if not math.isfinite(mean):
                 raise SchemeError(
                     "patches fail in bursts, so that they show no diffusivity. Use a smaller "
@@ -204,7 +214,7 @@ class ParticleVariations:
             better, worse = one.take(n), other.take(n)
             mean = abs(float(better.mean()))
             apart = (better - worse) / max(mean, 1e-300)
-            found = Noisy(abs(float(apart.mean())), _error(apart), n)
+            found = Noisy(abs(float(apart.mean())), standard_error(apart), n)
             spent = (one.steps_per_replica + other.steps_per_replica) * n
             if found.decides(tolerance) or spent >= self.budget:
                 return found
@@ -284,7 +294,3 @@ class ParticleVariations:
         each = max(each * len(problem.member_values), 1.0)
         steps = max(length / self.dt, 1.0)
         return int(np.clip(min(AT_ONCE, STEPS_AT_ONCE / steps) / each, 1, 256))
-
-
-def _error(samples: NDArray[np.float64]) -> float:
-    return float(samples.std(ddof=1) / np.sqrt(len(samples)))

@@ -88,11 +88,8 @@ def _of_particles(parts: Parts, case: Case) -> Window:
     t = case.time.start
     U = coarse_values(own, parts.initial, t)
     variations = ParticleVariations.at(scheme, t, U, WORK)
-    shown = variations.diffusivity
-    D = max(scheme.diffusivity if getattr(scheme, "diffusivity", None) else 0.0, shown.value)
+    D = variations.largest_diffusivity.value
     chain = isinstance(scheme, ChainFluxScheme)
-    if not chain:
-        D = max(D, own.known_diffusivity(own.profiles(t, U)[0]))
     share = SPOILT / (1 if isinstance(scheme, ParticleBurstScheme) else 2)
     unit = 0.0
     if chain:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gpupatch.arrays import Backend
 from gpupatch.backends._numba import NumbaBackend
 from gpupatch.backends._numpy import NumpyBackend
 from gpupatch.burst import Burst
@@ -48,7 +49,7 @@ def wave(level, length, share=0.3):
 
 
 def walkers(burst=1.2e-5, density=4e3, cells=6, seed=1, step=None, sampling=QUIET, kind="flux",
-            replicas=4, buffer=0.015, backend=NUMPY, **more):  # fmt: skip
+            replicas=4, buffer=0.015, backend: Backend = NUMPY, **more):  # fmt: skip
     """Independent walkers of diffusivity 1 on the unit line, in cores 0.01 wide."""
     one = problem(ParticleModel(1, Brownian()), 0.01 + 2 * buffer, 0.01, seed, cells, 1.0, **more)
     made = ParticleFluxScheme if kind == "flux" else ParticleBurstScheme
@@ -79,19 +80,20 @@ def soft(sigma, seed=1, density=6.0, strength=0.4):
     return Twin(scheme, {"density": wave(density, 96.0, 0.2)})
 
 
-def langevin(friction, burst, heal, seed=1, step=None, dt=None, density=60.0):
-    """Particles that forget their velocity at the rate `friction`, diffusivity 1."""
+def langevin(friction, burst, heal, seed=1, step=None, density=60.0):
+    """Particles that forget their velocity at the rate `friction`, diffusivity 1.
+
+    Buffers are more than twice as wide as particles diffuse, or fly, in a burst.
+    """
     model = ParticleModel(1, Langevin(friction))
-    reach = 3 * np.sqrt(4 * burst)
-    one = problem(
-        model, 0.5 * reach + 2 * reach, 0.5 * reach, seed, 4, controls={"temperature": friction}
-    )
+    reach = 2.5 * min(np.sqrt(4 * burst), 2 * np.sqrt(friction) * burst)
+    one = problem(model, 3 * reach, reach, seed, 4, controls={"temperature": friction})
     scheme = ParticleFluxScheme(
-        one, NUMBA, Burst(burst, heal=heal, dt=dt or min(0.2 / friction, burst / 8), replicas=8),
-        sampling=Sampling(common=True),
+        one, NUMBA, Burst(burst, heal=heal, dt=min(0.5 / friction, burst / 4), replicas=8),
+        sampling=QUIET,
     )  # fmt: skip
     projection = None if step is None else Projection("euler", step)
-    return Twin(scheme, {"density": wave(density / reach, 40 * reach)}, projection)
+    return Twin(scheme, {"density": wave(density / reach, 48 * reach)}, projection)
 
 
 def oscillators(burst, heal, seed=1, rate=0.5, n=61):

@@ -32,8 +32,8 @@ def test_runs_of_quick_cases_raise_what_they_expect(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PARTICLES)
 def test_built_in_cases_raise_what_they_expect(name, monkeypatch):
-    """Comparisons that noise leaves open within a third of a run are skipped, not raised."""
-    monkeypatch.setattr(particle_diagnosis, "RUNS", 0.3)
+    """Comparisons that noise leaves open within a tenth of a run are skipped, not raised."""
+    monkeypatch.setattr(particle_diagnosis, "RUNS", 0.1)
     monkeypatch.setattr(particle_diagnosis, "LEAST_WORK", 1e7)
     case, parts = parts_of(name)
     found = diagnose(

@@ -1,12 +1,15 @@
 """Particles that violate an assumption raise its flag, and healthy twins do not."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
-from particle_twins import langevin, oscillators, rods, soft, walkers, with_seed
+from particle_twins import NUMBA, langevin, oscillators, rods, soft, walkers, with_seed
 
 from gpupatch.diagnostics import diagnose, free_diagnosis
 from gpupatch.diagnostics.finding import FAIL, FLAG, PASS, SKIP
 from gpupatch.diagnostics.noisy import Noisy, noisy_at_most
+from gpupatch.diagnostics.particle_checks import protection, spoilt_share
 from gpupatch.diagnostics.particle_diagnosis import density_checks
 from gpupatch.diagnostics.particle_macro import growth_factor, rates
 from gpupatch.diagnostics.particle_variations import ParticleVariations
@@ -24,9 +27,9 @@ def variations(twin, work):
     return ParticleVariations.at(twin.scheme, 0.0, U, work), U
 
 
-def finding(twin, id, work=3e6):
+def finding(twin, id, work=3e6, span=None):
     made, U = variations(twin, work)
-    return density_checks(made, 0.0, U, twin.projection, TOLERANCE)[id]()
+    return density_checks(made, 0.0, U, twin.projection, TOLERANCE, span=span)[id]()
 
 
 def test_a_figure_is_raised_only_beyond_its_statistical_error():
@@ -154,11 +157,24 @@ def test_growth_factors_cross_one_where_methods_become_unstable(method, limit):
     assert growth_factor(projection, 1.03 * limit) > 1
 
 
-@pytest.mark.parametrize(("span", "raised"), [(0.05, ("D9",)), (10.0, ())])
-def test_velocities_that_last_as_long_as_the_run_raise_d9(span, raised):
-    twin = langevin(50.0, 1.0, 0.2, step=0.1, density=6.0)
-    found = diagnose(twin.scheme, twin.initial, 0.0, twin.projection, only=["D9"], span=span)
-    assert found.raised == raised
+def test_velocities_that_last_as_long_as_the_run_raise_d9():
+    twin = langevin(50.0, 0.2, 0.1, step=0.1, density=6.0)
+    assert finding(twin, "D9", 1e5, span=0.05).verdict == FAIL
+    assert finding(twin, "D9", 1e5, span=10.0).verdict == PASS
+
+
+def test_what_ends_spoil_is_raised_only_beyond_the_error_of_the_diffusivity():
+    """Walkers are known to have the diffusivity 1; that of particles with velocities is seen."""
+    made, _ = variations(walkers(1.6e-5), 1e4)
+    assert made.largest_diffusivity == Noisy(1.0, 0.0, 0)
+    share = 2 * float(average_rate_error(0.015 / np.sqrt(4 * 1.6e-5)))
+    assert spoilt_share(made, 1.0) == pytest.approx(share)
+    assert protection(made).raised
+    seen, _ = variations(langevin(50.0, 0.2, 0.1, density=6.0), 1e4)
+    figure = protection(seen)
+    assert figure.measured is not None
+    least = spoilt_share(seen, seen.diffusivity.least)
+    assert figure.details["standard_error"] == pytest.approx((figure.measured - least) / 3.5)
 
 
 def test_the_total_is_kept_to_round_off():
@@ -191,27 +207,32 @@ def test_forces_that_reach_beyond_a_patch_raise_d2():
     assert not finding(soft(0.3), "D2", 3e7).raised
 
 
-@pytest.mark.slow
 def test_bursts_shorter_than_velocities_last_raise_d4_and_d5():
     hasty = langevin(1.0, 0.2, 0.05)
-    assert finding(hasty, "D4", 3e7).raised
-    assert finding(hasty, "D5", 3e6).verdict == FAIL
-    patient = langevin(50.0, 1.0, 0.2)
-    assert not finding(patient, "D4", 3e7).raised
-    assert not finding(patient, "D5", 3e7).raised
+    assert finding(hasty, "D4", 1e6).verdict == FAIL
+    assert finding(hasty, "D5", 1e5).verdict == FAIL
+
+
+HEALTHY = {
+    "walkers": walkers(1.2e-5, backend=NUMBA),
+    "walkers, averages over cores": walkers(1.2e-5, backend=NUMBA, kind="burst"),
+    "particles with velocities": langevin(50.0, 0.2, 0.1),
+}
+SEEDS = range(10)
 
 
 @pytest.mark.slow
-def test_healthy_twins_give_no_false_alarm_with_any_of_ten_seeds():
-    raised = []
-    for seed in range(10):
-        for twin in (walkers(step=1e-3, cells=16), oscillators(20.0, 8.0), rods()):
-            made = with_seed(twin, seed)
-            checks = ("D2", "D3", "D4", "D5", "D6")
-            raised += [
-                (seed, twin.scheme.problem.micro_kind, id)
-                for id in checks
-                if finding(made, id, 1e6).raised
-            ]
-    print(f"{len(raised)} false alarms of {10 * 3 * len(checks)}: {raised}")
-    assert raised == []
+@pytest.mark.parametrize("name", HEALTHY)
+def test_healthy_twins_give_no_false_alarm_with_any_of_ten_seeds(name):
+    """With an accepted error of 5 %, and work at which most comparisons are decided."""
+    tolerance, found = 0.05, Counter()
+    for seed in SEEDS:
+        twin = with_seed(HEALTHY[name], seed)
+        made, U = variations(twin, 5e7)
+        checks = density_checks(made, 0.0, U, None, tolerance)
+        for id in ("D2", "D3", "D4", "D5", "D6"):
+            found[id, checks[id]().verdict] += 1
+    told = ", ".join(f"{id} {verdict} {n}" for (id, verdict), n in sorted(found.items()))
+    print(f"{name}: {told}")
+    assert not any(verdict in (FLAG, FAIL) for _, verdict in found), told
+    assert sum(n for (_, verdict), n in found.items() if verdict == PASS) >= 40, told
