@@ -215,7 +215,6 @@ def test_bursts_shorter_than_velocities_last_raise_d4_and_d5():
 
 HEALTHY = {
     "walkers": walkers(1.2e-5, backend=NUMBA),
-    "walkers, averages over cores": walkers(1.2e-5, backend=NUMBA, kind="burst"),
     "particles with velocities": langevin(50.0, 0.2, 0.1),
 }
 SEEDS = range(10)
