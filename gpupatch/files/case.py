@@ -388,7 +388,8 @@ def parse_case(table: Mapping[str, Any], name: str = "case", directory: Path = P
         elif field.is_required():
             mistakes.append(Mistake(key, "this section is needed, but missing."))
         else:
-            sections[key] = field.get_default(call_default_factory=True)
+            make: Any = field.default_factory
+            sections[key] = field.default if make is None else make()
     refuse(name, mistakes + find_mistakes(sections))
     case = Case.model_construct(**sections)
     case._name, case._directory = name, directory

@@ -41,6 +41,9 @@ _CHOICES = {
     "lift": (("polynomial", "projection"), ("low_noise", "stochastic", "weighted")),
 }
 """Values of a key, on lattices and of particles."""
+_DEFAULTS = {
+    key: field.get_default(call_default_factory=True) for key, field in Scheme.model_fields.items()
+}
 
 
 def read_keys(scheme: Scheme, of_particles: bool) -> set[str]:
@@ -54,8 +57,7 @@ def check_scheme(scheme: Scheme, particles: Particles | None) -> Iterator[Mistak
     of_particles = particles is not None
     for key, readers in _ONLY_FOR.items():
         kinds, others = readers[of_particles], readers[not of_particles]
-        default = Scheme.model_fields[key].get_default(call_default_factory=True)
-        if scheme.kind in kinds or getattr(scheme, key) == default:
+        if scheme.kind in kinds or getattr(scheme, key) == _DEFAULTS[key]:
             continue
         told = f"kind = {scheme.kind!r}" if kinds else "particles" if of_particles else "lattices"
         cure = kinds or [

@@ -89,7 +89,7 @@ def scale(values: list[float], by: float = 1.0, *, label: str | None = None) -> 
 
 
 def test_a_checked_function_is_called_when_its_arguments_are_what_they_say():
-    assert scale([1, np.float32(2)], by=np.int64(2), label="a") == "a: 6"
+    assert scale([1, np.float32(2)], by=np.int64(2), label="a") == "a: 6"  # pyright: ignore
     for arguments, told in (
         (([1.0, "b"],), "`values` of `scale` is .*it must be a list, each entry a finite number"),
         (([1.0], math.nan), "`by` of `scale` is nan; it must be a finite number"),
