@@ -142,8 +142,8 @@ class Equations:
         found = [self(x[None], p, draw) for draw in draws]
         parts = np.concatenate([one.parts[0] for one in found], axis=1) / len(found)
         # another root of the same covariance
-        root = np.linalg.qr(parts.T, mode="r").T
-        return Slopes(np.mean([one.values for one in found], axis=0), root[None])
+        _, root = np.linalg.qr(parts.T)
+        return Slopes(np.mean([one.values for one in found], axis=0), root.T[None])
 
     def averaged_jacobian(
         self, x: Vectors, p: float | None, draws: Iterable[int]
