@@ -6,6 +6,7 @@ from systems import FRONT, fronts, rod, walkers
 
 import gpupatch as gp
 from gpupatch.plot.bifurcation import bifurcation_figure
+from gpupatch.tasks import curve, spectrum, steady
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,25 @@ def test_fronts_begin_to_swing_where_they_are_known_to():
     assert hopf.angular_frequency == pytest.approx(0.0475, rel=0.02)
     assert branch.stable[0]
     assert not branch.stable[-1]
+
+
+def test_a_krylov_space_follows_the_branch_that_all_directions_follow(monkeypatch):
+    def followed():
+        return gp.continue_(
+            rod(6), "strength", 1.5, {"u": 0.0}, switch=True, longest=0.3, step=0.2, k=3
+        )
+
+    dense = followed()
+    for module in (curve, spectrum, steady):
+        monkeypatch.setattr(module, "DENSE", 3)
+    grown = followed()
+    (known,), (found,) = dense.branch_points, grown.branch_points
+    assert found.parameter == pytest.approx(known.parameter, rel=1e-6)
+    assert len(grown.children) == 2
+    for one, other in zip(grown.children, dense.children, strict=True):
+        assert one.stable.all()
+        largest = np.abs(other.states[-1]).max()
+        assert np.abs(np.abs(one.states[-1]) - np.abs(other.states[-1])).max() < 1e-5 * largest
 
 
 def test_a_branch_is_not_followed_through_noise():
