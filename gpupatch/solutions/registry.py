@@ -41,6 +41,7 @@ class ExactSolution:
         equation: what it satisfies, on one line.
         description: equation, domain of validity and source, in full.
         formula: computes the fields from coordinates, time and complete parameters.
+        scalars: names of the parameters that are single numbers.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ExactSolution:
     equation: str
     description: str
     formula: Formula = field(repr=False)
+    scalars: frozenset[str] = frozenset()
 
     def complete(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return every parameter as numbers, the absent ones at their default.
@@ -109,7 +111,14 @@ class ExactSolution:
                 f"{len(points)} coordinate array(s) were given."
             )
         shape = np.broadcast_shapes(*(axis.shape for axis in points))
-        result = self.formula(points, float(t), **values)
+        try:
+            with np.errstate(all="ignore"):
+                result = self.formula(points, float(t), **values)
+        except (ArithmeticError, ValueError) as error:
+            raise InputError(
+                f"The exact solution `{self.name}` has no value at t = {t:g} with these "
+                f"parameters ({error}). Give others, nearer to 1 or of the lengths that it says."
+            ) from error
         return {
             name: np.array(np.broadcast_to(result[name], shape), dtype=np.float64)
             for name in self.fields
@@ -126,6 +135,11 @@ class ExactSolution:
         if not np.all(np.isfinite(number)):
             raise InputError(
                 f"Parameter `{name}` of the exact solution `{self.name}` must be finite; found "
+                f"{value!r}."
+            )
+        if name in self.scalars and number.ndim:
+            raise InputError(
+                f"Parameter `{name}` of the exact solution `{self.name}` must be one number; found "
                 f"{value!r}."
             )
         return float(number) if number.ndim == 0 else number
@@ -169,6 +183,7 @@ def exact_solution(
             equation=equation,
             description=inspect.getdoc(formula) or equation,
             formula=formula,
+            scalars=frozenset(one.name for one in keywords if one.annotation in (float, "float")),
         )
         _registry[solution.name] = solution
         return solution
