@@ -5,8 +5,12 @@ import inspect
 import operator
 from collections.abc import Callable, Collection, Mapping
 
+import numpy as np
+
+from gpupatch.errors import CaseError
 from gpupatch.files.expression import FUNCTIONS, Operation, parse
 from gpupatch.micro import functions
+from gpupatch.micro.trace import Traced
 
 _FUNCTIONS: Mapping[str, tuple[int, Operation]] = {
     "abs": (1, abs),
@@ -46,15 +50,26 @@ def energy(text: str, arguments: Collection[str], name: str = "energy") -> Calla
         The function, written with the `gp.` functions.
 
     Raises:
-        CaseError: if it is not such a formula; the message shows the place.
+        CaseError: if it is not such a formula; the message shows the place. The function raises it
+            where a comparison is used as a number.
     """
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     signature = inspect.Signature([inspect.Parameter(one, kind) for one in arguments])
     root, _ = parse(" ".join(text.split()), tuple(arguments), _FUNCTIONS, _OPERATORS)
 
     def function(*args, **kwargs):
-        values = signature.bind(*args, **kwargs).arguments
-        return root(values) if callable(root) else root
+        given = signature.bind(*args, **kwargs).arguments
+        values = {
+            name: one if isinstance(one, Traced) else np.asarray(one, dtype=np.float64)
+            for name, one in given.items()
+        }
+        try:
+            return root(values) if callable(root) else root
+        except TypeError as error:
+            raise CaseError(
+                f"the energy `{text}` has no value ({error}). A comparison belongs into "
+                "`where(condition, yes, no)`."
+            ) from error
 
     function.__name__ = function.__qualname__ = name
     function.__signature__ = signature  # type: ignore[attr-defined]
