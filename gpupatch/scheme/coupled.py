@@ -421,8 +421,8 @@ class CoupledScheme(PatchScheme):
             )
         if len(phases) != grid.ndim or min(phases) < 1:
             raise SchemeError(
-                f"`phases` is {phases}, {len(phases)} entries for {grid.ndim} axes; give one number "
-                "per axis, at least 1 each."
+                f"`phases` is {phases}, {len(phases)} entries for {grid.ndim} axes; give one "
+                "number per axis, at least 1 each."
             )
         if self.every < 1:
             raise SchemeError(f"`every` is {self.every}; couple at least every 1 step.")
