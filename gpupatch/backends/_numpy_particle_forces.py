@@ -9,6 +9,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from gpupatch.micro.lower import evaluate
+from gpupatch.micro.trace import differentiate
 from gpupatch.particles.model import ParticleModel
 from gpupatch.particles.potential import CUTOFF
 from gpupatch.particles.state import ParticleState
@@ -173,7 +174,7 @@ class _Radial:
         assert pair is not None
         self.pair = pair
         self.energy = pair.potential.truncated(pair.truncation)
-        self.slope = sp.diff(self.energy, sp.Symbol("r", real=True))
+        self.slope = differentiate(self.energy, sp.Symbol("r", real=True))
 
     def __call__(self, r, a, b):
         rows = (a, b) if self.pair.n_types > 1 else (np.zeros_like(a), np.zeros_like(b))

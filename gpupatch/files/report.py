@@ -55,6 +55,18 @@ def prepare_directory(path: str | os.PathLike[str], overwrite: bool = False) -> 
     return directory
 
 
+def remove_results(directory: Path) -> None:
+    """Remove the files that the report of a run lists, the report, and then an empty directory.
+
+    Args:
+        directory: of a run.
+    """
+    for file in _removable(directory):
+        file.unlink(missing_ok=True)
+    if not any(directory.iterdir()):
+        directory.rmdir()
+
+
 def check_plain_files(directory: Path) -> None:
     """Refuse a directory in which a name of ours could lead elsewhere.
 

@@ -16,7 +16,7 @@ from gpupatch.errors import SchemeError
 from gpupatch.micro.expressions import evaluate_expressions
 from gpupatch.micro.model import MicroModel
 from gpupatch.micro.rule import Rule, mask_name
-from gpupatch.micro.trace import COORDINATES, SPACINGS
+from gpupatch.micro.trace import COORDINATES, SPACINGS, differentiate
 
 MARGIN = 0.8
 """Share of the stability limit that is used."""
@@ -44,7 +44,7 @@ def derivatives(rule: Rule) -> Derivatives:
     for f, rate in enumerate(rule.rates):
         for access in rule.accesses:
             if access.kind == "field" and rate.has(access.symbol):
-                slope = sp.diff(rate, access.symbol)
+                slope = differentiate(rate, access.symbol)
                 if slope != 0:
                     entries.append((f, rule.fields.index(access.name), access.offset))
                     expressions.append(slope)

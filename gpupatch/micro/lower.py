@@ -16,6 +16,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
+from gpupatch.errors import RuleError
 from gpupatch.micro.rewrite import PARAMETER, PLACE, STATE, TIME, collect
 from gpupatch.micro.rule import Rule
 from gpupatch.micro.trace import COORDINATES, Access, scalar_symbol, trace
@@ -320,10 +321,19 @@ def noise_amplitudes(rule: Rule) -> tuple[tuple[sp.Expr, ...], set[Access]]:
 
 
 def evaluate(expression: sp.Basic, values: Mapping):
-    """The value of an expression on numbers or arrays given by the names of its symbols."""
+    """The value of an expression on numbers or arrays given by the names of its symbols.
+
+    Raises:
+        RuleError: if a constant in it is larger than any double.
+    """
     names, compute = _compiled(expression)
-    with np.errstate(all="ignore"):
-        return compute(*(values[name] for name in names))
+    try:
+        with np.errstate(all="ignore"):
+            return compute(*(values[name] for name in names))
+    except OverflowError as error:
+        raise RuleError(
+            f"a constant is too large for a double ({error}). Use other units."
+        ) from error
 
 
 @functools.lru_cache(maxsize=512)

@@ -5,10 +5,12 @@ import math
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import sympy as sp
 from sympy.logic.boolalg import Boolean
 
+from gpupatch.contract import shown
 from gpupatch.errors import RuleError
 
 RESERVED = ("dx", "dy", "dz", "x", "y", "z", "t")
@@ -73,6 +75,10 @@ class Access:
         return f"{self.name}[{', '.join(f'{p:g}' for p in place)}]"
 
 
+_LARGEST_EXACT = 1e150
+"""Doubles beyond this are recorded as such, so that their products overflow as doubles do."""
+
+
 def symbolic(value) -> sp.Expr:
     """The SymPy expression of a traced value or of a number."""
     if isinstance(value, Traced):
@@ -81,10 +87,19 @@ def symbolic(value) -> sp.Expr:
         raise RuleError(f"the condition `{value.expr}` is used as a number: wrap it in `gp.where`.")
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
         raise RuleError(f"a rule computes with numbers, but met {value!r}.")
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise RuleError(f"a rule computes with doubles, but met {shown(value)}.") from error
     if isinstance(value, int):
         return sp.Integer(value)
-    number = float(value)
-    return sp.Integer(int(number)) if number.is_integer() else sp.Float(number, 17)
+    exact = number.is_integer() and abs(number) < _LARGEST_EXACT
+    return sp.Integer(int(number)) if exact else sp.Float(number, 17)
+
+
+def differentiate(expression: Any, symbol: Any) -> Any:
+    """The derivative wherever there is one: the jumps of `sign` are left out, as of `where`."""
+    return sp.diff(expression, symbol).replace(sp.DiracDelta, lambda *_: sp.S.Zero)
 
 
 class _Recorded:

@@ -15,7 +15,7 @@ from gpupatch.contract import checked
 from gpupatch.errors import RuleError, suggestion
 from gpupatch.memory import numbers, require
 from gpupatch.micro.lower import Lowering
-from gpupatch.micro.trace import Access, scalar_symbol, trace
+from gpupatch.micro.trace import Access, differentiate, scalar_symbol, trace
 from gpupatch.particles.potential import (
     CUTOFF,
     Potential,
@@ -420,7 +420,7 @@ def scalar_form(expression: sp.Expr, arguments: Sequence[str]) -> ScalarForm:
     accesses = [Access("field", name, -1, (0,)) for name in arguments]
     lowering = Lowering(tuple(arguments), accesses, 1)
     variables = [sp.Symbol(name, real=True) for name in arguments]
-    outputs = [expression, *(sp.diff(expression, v) for v in variables)]
+    outputs = [expression, *(differentiate(expression, v) for v in variables)]
     moved = dict(zip(variables, (a.symbol for a in accesses), strict=True))
     block = lowering.block([sp.sympify(e).xreplace(moved) for e in outputs])
     return ScalarForm(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from gpupatch.contract import checked
 from gpupatch.errors import RuleError, suggestion
 from gpupatch.micro.lower import Lowering, evaluate
-from gpupatch.micro.trace import Access, scalar_symbol, trace
+from gpupatch.micro.trace import Access, differentiate, scalar_symbol, trace
 
 CUTOFF = "r_cut"
 TRUNCATIONS = ("truncated", "shifted", "force-shifted")
@@ -86,12 +86,12 @@ class Potential:
         shifted = V - V.xreplace({_R: rc})
         if truncation == "shifted":
             return shifted
-        return shifted - (_R - rc) * sp.diff(V, _R).xreplace({_R: rc})
+        return shifted - (_R - rc) * differentiate(V, _R).xreplace({_R: rc})
 
     @functools.cached_property
     def derivative(self) -> sp.Expr:
         """dV/dr."""
-        return sp.diff(self.expression, _R)
+        return differentiate(self.expression, _R)
 
     def values(self, expression: sp.Expr, r, parameters: Mapping[str, float]):
         """An expression in r and the parameters, evaluated on an array of distances."""
@@ -186,7 +186,7 @@ def radial_form(energy: sp.Expr) -> RadialForm:
     """
     of_square = sp.sympify(energy.xreplace({_R: sp.sqrt(_S)}))
     V = _powers_of_square(of_square)
-    g = _powers_of_square(-2 * sp.diff(of_square, _S))
+    g = _powers_of_square(-2 * differentiate(of_square, _S))
     s = _ACCESS.symbol
     definitions = [(_INVERSE, 1 / s), (_ROOT, sp.sqrt(s))]
     lowering = Lowering(("s",), [_ACCESS], 1)

@@ -119,15 +119,16 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
 
 
 def _with_exact(case: Case, scheme: Scheme, initial: list[dict[str, Any]]) -> Parts:
-    """The parts with the leaps and the exact solution, which is tried at the end of the run."""
+    """The parts with the leaps and the exact solution, which is tried at both ends of the run."""
     exact = None if case.exact is None else functools.partial(exact_values, case, scheme)
     if exact is not None:
-        with made_of("compare.exact"), np.errstate(all="ignore"):
-            if not np.isfinite(exact(case.time.end)).all():
-                raise CaseError(
-                    f"`compare.exact`: it is not finite everywhere at t = {case.time.end:g}, the "
-                    "end of the run. Give one that is, or end the run earlier."
-                )
+        for t in (case.time.start, case.time.end):
+            with made_of("compare.exact"), np.errstate(all="ignore"):
+                if not np.isfinite(exact(t)).all():
+                    raise CaseError(
+                        f"`compare.exact`: it is not finite everywhere at t = {t:g}. Give one that "
+                        "is finite from the start to the end of the run."
+                    )
     with made_of("time"):
         projection = make_projection(case)
     return Parts(scheme, initial, projection, exact)

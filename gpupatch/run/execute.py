@@ -24,7 +24,7 @@ from gpupatch.files.journal import JOURNAL, Journal
 from gpupatch.files.output import SOLUTION
 from gpupatch.files.progress import Progress
 from gpupatch.files.replay import REPLAYS
-from gpupatch.files.report import REPORT, prepare_directory, write_report
+from gpupatch.files.report import REPORT, prepare_directory, remove_results, write_report
 from gpupatch.files.snapshots import SNAPSHOTS
 from gpupatch.files.sole import sole_use
 from gpupatch.files.toml import dump_toml
@@ -81,7 +81,8 @@ def run_case(
     """Run a case and write `solution.nc`, `report.json` and `plot.png`.
 
     Everything is built before anything is written, so that a mistake in the case leaves no trace.
-    A run that is interrupted, terminated or stops being finite leaves what it had.
+    A run that is refused at its first step leaves no trace either; one that is interrupted,
+    terminated or stops being finite leaves what it had.
 
     Args:
         case: the case.
@@ -178,7 +179,14 @@ def _simulate(
     failures = FailureRecord(directory, scheme, about_checkpoint(case, about))
     checkpoints = CaseCheckpoints(directory, case, about_checkpoint(case, about), record, particles)
     begun: Checkpoint | None = None
+
+    def leave_no_trace(kind: type[BaseException] | None, *_: object) -> None:
+        refused = kind is not None and issubclass(kind, InputError)
+        if refused and taken_up is None and record.count <= 1:
+            remove_results(directory)
+
     with ExitStack() as files:
+        files.push(leave_no_trace)
         files.enter_context(record)
         files.enter_context(particles)
         if taken_up is not None:
