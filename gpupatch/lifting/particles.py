@@ -327,7 +327,7 @@ def _independent(n_patch: int, n: int, ndim: int, seed: int, label: int) -> NDAr
         for j in range(share):
             for k in range(ndim):
                 places[k, first : first + count, :, j] = uniforms(drawn[j * ndim + k])
-    return places.reshape(ndim, n_patch, -1)[:, :, :n]
+    return places.reshape(ndim, n_patch, n_counter * share)[:, :, :n]
 
 
 _NUMBERS_AT_ONCE = 8192
