@@ -17,6 +17,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 NOT_RUN_HERE = ("pip install", "pytest", "gpupatch doctor")
 
+LEFT_BY = {
+    "study": [f"studies/heat1d/{n}" for n in ("study.nc", "study.csv", "report.json", "study.png")],
+    "continue": ["runs/fitzhugh_continue/branch.nc"],
+    "law": ["runs/fisher_law/law.nc", "runs/fisher_law/law.png"],
+    "diagnose": [],
+}
+"""What commands other than `run` leave behind."""
+
 
 def blocks(language: str) -> list[str]:
     found = [text for name, text in BLOCKS if name == language]
@@ -56,13 +64,10 @@ def shell(tmp_path):
 )
 def test_the_commands_of_the_readme_run(shell, tmp_path, text):
     shell(text)
-    if "study" in text:
-        study = {file.name for file in (tmp_path / "studies" / "heat1d").iterdir()}
-        assert study == {"study.nc", "study.csv", "report.json", "study.png"}
-        return
-    if "continue" in text:
-        assert (tmp_path / "runs" / "fitzhugh_continue" / "branch.nc").stat().st_size > 0
-        return
+    for command, left in LEFT_BY.items():
+        if command in text:
+            assert all((tmp_path / name).stat().st_size > 0 for name in left)
+            return
     directory = "runs/burgers" if "run burgers" in text else "results"
     files = {file.name for file in (tmp_path / directory).iterdir()}
     assert {"solution.nc", "report.json", "plot.png"} <= files
