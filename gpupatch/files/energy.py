@@ -4,6 +4,7 @@ import ast
 import inspect
 import operator
 from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def energy(text: str, arguments: Collection[str], name: str = "energy") -> Calla
 
     def function(*args, **kwargs):
         given = signature.bind(*args, **kwargs).arguments
-        values = {
+        values: dict[str, Any] = {
             name: one if isinstance(one, Traced) else np.asarray(one, dtype=np.float64)
             for name, one in given.items()
         }

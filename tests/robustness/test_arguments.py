@@ -75,7 +75,7 @@ def test_a_run_is_resumed_only_where_there_is_one(tmp_path):
             gp.resume(wrong)  # pyright: ignore[reportArgumentType]
     for argument in ("overrides", "backend", "allow_change", "trust", "quiet"):
         with pytest.raises(InputError, match=f"`{argument}`"):
-            gp.resume(tmp_path, **{argument: FOR_EVERYTHING_ELSE})
+            gp.resume(tmp_path, **{argument: FOR_EVERYTHING_ELSE})  # pyright: ignore
 
 
 def test_every_public_name_is_tried():
