@@ -124,7 +124,7 @@ class Equations:
         """G'(U) and its uncertainty, [unknown, unknown] and [unknown, unknown, source]."""
         if not self.oracle.noisy:
             return self.derivative(x, np.eye(len(x)), p).values.T, np.zeros((len(x), len(x), 0))
-        waves = dct(np.eye(len(x)), norm="ortho")
+        waves = np.asarray(dct(np.eye(len(x)), norm="ortho"))
         found = self.derivative(x, waves, p, draw=draw)
         return found.values.T @ waves, np.einsum("kis,kj->ijs", found.parts, waves)
 

@@ -1,5 +1,7 @@
 """Branches: pitchforks of a rod, the fold and the Hopf point of fronts, through patches."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from systems import FRONT, fronts, rod, walkers
@@ -58,7 +60,9 @@ def test_branches_become_a_dataset_and_a_diagram(pitchforks, tmp_path):
     assert ds["branch"].max() == 4
     ds.to_netcdf(tmp_path / "branch.nc")
     figure = bifurcation_figure(ds)
-    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    labels = [text.get_text() for text in legend.get_texts()]
     assert labels[:2] == ["stable", "unstable"]
     assert labels[2].startswith("branch point")
 
@@ -109,14 +113,15 @@ def test_a_branch_is_not_followed_through_noise():
 
 
 def test_numbers_that_make_no_branch_are_refused():
-    for options, message in (
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"end": 0.5}, "two different finite numbers"),
         ({"end": 2.0, "step": -1.0}, "first step is -1.0"),
         ({"end": 2.0, "steps": 0}, "at least 1"),
         ({"end": 2.0, "functional": "mean w"}, "wants a field `w`"),
         ({"end": 2.0, "functional": "norms"}, "Did you mean `norm`"),
         ({"end": 2.0, "bounds": (1.0, 2.0)}, "outside the bounds"),
-    ):
+    ]
+    for options, message in wrong:
         with pytest.raises(gp.InputError, match=message):
             gp.continue_(rod(), "strength", U0={"u": 0.0}, **options)
 

@@ -141,6 +141,7 @@ def test_error_bars_of_soft_colloids_are_right_over_twenty_seeds():
         scheme = colloids(seed)
         state = gp.steady(scheme, {"density": walkers_between})
         assert state.converged
+        assert state.error is not None
         off.append((state["density"] - expected) / state.error[0])
         free.append((walkers_between(scheme.grid.centres[0]) - expected) / state.error[0])
     square = np.mean(np.square(off), axis=0)
