@@ -90,6 +90,8 @@ ON_CASES = {
     "diagnose": [],
     "eigenvalues": [],
     "steady": [],
+    "law": [],
+    "variables": [],
     "study": ["--out", "results", "--vary", "grid.patches=6,8"],
     "validate": None,
 }
