@@ -97,6 +97,9 @@ def build(case: Case, backend: Backend, trust: bool = False) -> Parts:
         dtype=case.run.dtype,
         seed=case.run.seed,
     )
+    with made_of("model.params"):
+        for values in case.member_values:
+            problem.parameter_values(values)
     with made_of("scheme"):
         scheme = make_scheme(case, problem, backend)
     made = {

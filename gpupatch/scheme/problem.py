@@ -113,10 +113,9 @@ class Problem:
         shifts = list(itertools.product(*(range(m) for m in reversed(phases or ()))))
         shifts = [tuple(reversed(shift)) for shift in shifts] if phases else [(0,) * grid.ndim]
         rows, arrays = [], []
-        known = set(rule.parameters)
         for values in self.member_values:
             merged = {**self.parameters, **values}
-            row = rule.parameter_values({k: v for k, v in merged.items() if self._keep(k, known)})
+            row = self.parameter_values(values)
             for shift in shifts:
                 rows.append([row[name] for name in rule.parameters])
                 arrays.append(self._coefficients(origin, shift, merged))
@@ -181,6 +180,18 @@ class Problem:
         """Least and largest value of each field, [field, 2], from [*, field, *] field second."""
         moved = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
         return np.stack([moved.min(axis=1), moved.max(axis=1)], axis=1)
+
+    def parameter_values(self, member: Mapping[str, float]) -> dict[str, float]:
+        """Values of all parameters of the rule for one member.
+
+        Args:
+            member: swept values, which win.
+
+        Raises:
+            RuleError: if one is missing, unknown or no number.
+        """
+        known, merged = set(self.rule.parameters), {**self.parameters, **member}
+        return self.rule.parameter_values({k: v for k, v in merged.items() if self._keep(k, known)})
 
     def _keep(self, name: str, known: set[str]) -> bool:
         used = {p for c in self.coefficients.values() for p in getattr(c, "parameters", ())}
