@@ -90,7 +90,8 @@ if TYPE_CHECKING:
     from gpupatch.tasks.branch import Branch
     from gpupatch.tasks.choose import make_oracle
     from gpupatch.tasks.continuation import continue_
-    from gpupatch.tasks.law import Law, law
+    from gpupatch.tasks.found_law import Law
+    from gpupatch.tasks.law import law
     from gpupatch.tasks.ranking import SlowVariables
     from gpupatch.tasks.slow_manifold import (
         HealedState,
@@ -139,7 +140,8 @@ _HOMES = {
     "gpupatch.tasks.continuation": "continue_",
     "gpupatch.tasks.ranking": "SlowVariables",
     "gpupatch.tasks.slow_manifold": "HealedState SlowState constrained_run implicit_lift",
-    "gpupatch.tasks.law": "Law law",
+    "gpupatch.tasks.found_law": "Law",
+    "gpupatch.tasks.law": "law",
     "gpupatch.tasks.slow_variables": "slow_variables",
     "gpupatch.tasks.spectrum": "Spectrum eigenvalues",
     "gpupatch.tasks.steady": "SteadyState steady",

@@ -7,7 +7,7 @@ so that a wrong type is told by name where it was given, and not by whatever fai
 annotation                             what is accepted
 =====================================  ==================================================
 ``float``                              a finite real number, NumPy's too; no truth value
-``int``                                a whole number, NumPy's too; no truth value
+``int``                                a whole number of 64 bits, NumPy's too; no truth value
 ``Sequence[X]``                        a list, tuple or array of X, no text
 ``tuple[X, ...]``                      a list or tuple of X
 ``Mapping[str, X]``                    a mapping of X by name
@@ -39,6 +39,7 @@ from gpupatch.errors import GpupatchError, suggestion
 Target = TypeVar("Target", bound=Callable[..., Any])
 
 _LONGEST = 60
+_WORD = 2**64
 _ARRAYLIKE = frozenset(get_args(ArrayLike))
 _EMPTY = inspect.Parameter.empty
 
@@ -230,7 +231,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    return isinstance(value, Integral) and not isinstance(value, bool) and abs(value) < _WORD
 
 
 def _is_array(value: Any) -> bool:
@@ -245,7 +246,7 @@ def _is_array(value: Any) -> bool:
 _ARRAY = _Kind(_is_array, "an array of numbers, or lists that make one")
 _PLAIN: Mapping[Any, _Kind] = {
     float: _Kind(_is_number, "a finite number"),
-    int: _Kind(_is_whole, "a whole number"),
+    int: _Kind(_is_whole, "a whole number of at most 64 bits"),
     bool: _Kind(lambda value: isinstance(value, bool | np.bool_), "True or False"),
     str: _Kind(lambda value: isinstance(value, str), "text"),
     type(None): _Kind(lambda value: value is None, "None"),

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
+from gpupatch.contract import checked
 from gpupatch.errors import InputError, suggestion
 from gpupatch.projection import Projection
+from gpupatch.scheme import Scheme
 from gpupatch.scheme.problem import Initial
 from gpupatch.simulation import simulate
 from gpupatch.tasks.branch import Functional, functional_of
@@ -23,6 +25,7 @@ _SLOPE_STEP = 0.02
 """Share of the bounds over which the sensitivity of a random target is measured."""
 
 
+@checked(InputError)
 @dataclass(frozen=True)
 class Wall:
     """The value prescribed on one face of the domain, as something to be controlled.
@@ -83,8 +86,9 @@ class Controlled:
     evaluations: int
 
 
+@checked(InputError)
 def control(
-    scheme: Any,
+    scheme: Scheme,
     what: str | Wall | Callable[[Any, float], Any],
     functional: str | Functional,
     target: float,

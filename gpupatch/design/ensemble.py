@@ -12,8 +12,10 @@ from scipy.interpolate import BarycentricInterpolator
 from scipy.special import roots_hermitenorm, roots_legendre
 from scipy.stats import qmc
 
+from gpupatch.contract import checked
 from gpupatch.errors import InputError, SchemeError, suggestion
 from gpupatch.projection import Projection
+from gpupatch.scheme import Scheme
 from gpupatch.scheme.problem import Initial
 from gpupatch.simulation import simulate
 from gpupatch.tasks.branch import Functional, functional_of
@@ -177,8 +179,9 @@ def _contracted(J: Values, weights: Sequence[Values], first: int = 0) -> Values:
     return J
 
 
+@checked(InputError)
 def ensemble(
-    scheme: Any,
+    scheme: Scheme,
     initial: Initial,
     end: float,
     parameters: Mapping[str, Any],
@@ -216,7 +219,7 @@ def ensemble(
 
     Source: Xiu and Hesthaven (2005), section 3.1 [XiuHesthaven2005].
     """
-    problem = scheme.problem
+    problem = scheme.problem  # pyright: ignore[reportAttributeAccessIssue]
     if problem.members:
         raise SchemeError(
             f"the scheme sweeps `{next(iter(problem.members))}` already. Give a scheme of one "

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpupatch.diagnostics.conservation import EXACT
 from gpupatch.diagnostics.finding import Finding, at_least, at_most
 from gpupatch.diagnostics.noisy import Noisy, noisy_at_most
-from gpupatch.diagnostics.particle_macro import EXACT, LEAST_GAP, LEAST_STEP, NO_GAP, growth_factor
+from gpupatch.diagnostics.particle_macro import LEAST_GAP, LEAST_STEP, NO_GAP, growth_factor
 from gpupatch.particles.moments import THERMAL, moments
 from gpupatch.particles.prepare import retuned
 from gpupatch.projection import Projection

@@ -293,8 +293,8 @@ class CoupledVariations(LatticeVariations):
             return self.refused("balance", "sources and ends change the total as well")
         if self.noisy:
             return self.refused("balance", "the total is random, and conserved by no single patch")
-        size = float(np.abs(self.totals(np.abs(U))).max())
-        return Balance(float(np.abs(self.totals(slope)).max()), size, False)
+        size, turnover = (float(self.totals(np.abs(values)).max()) for values in (U, slope))
+        return Balance(float(np.abs(self.totals(slope)).max()), size, turnover, False)
 
     def advice(self, about: str) -> str:
         """What a case file calls a thing, with its present value."""

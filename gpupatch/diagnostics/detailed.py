@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro
 from gpupatch.burst import Burst, BurstPlan
 from gpupatch.grid import PatchGrid
-from gpupatch.lifting import reconstruct
+from gpupatch.lifting import reconstruct, taper
 from gpupatch.restriction import Restriction, core_mean, weighted_mean
 from gpupatch.scheme import FluxScheme
 from gpupatch.scheme.problem import Problem
@@ -95,15 +95,6 @@ def healed_details(scheme: FluxScheme, t: float, U: Macro) -> tuple[Micro, ...]:
 def oscillation(grid: PatchGrid) -> NDArray[np.float64]:
     """The fastest pattern that sites can hold: +1 and -1 in turn, [*sites]."""
     return functools.reduce(np.multiply.outer, [(-1.0) ** np.arange(n) for n in grid.n_sites])
-
-
-def taper(grid: PatchGrid) -> NDArray[np.float64]:
-    """One on the core, falling linearly to zero at the edges, [*sites]."""
-    lines = []
-    for n, core in zip(grid.n_sites, grid.core_sites, strict=True):
-        knots = [grid.edges - 1, core.start, core.stop - 1, n - grid.edges]
-        lines.append(np.interp(np.arange(n), knots, [0.0, 1.0, 1.0, 0.0]))
-    return functools.reduce(np.multiply.outer, lines)
 
 
 def _means(u: Micro, restriction: Restriction) -> Micro:

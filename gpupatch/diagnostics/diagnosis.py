@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpupatch.arrays import Macro
+from gpupatch.contract import checked
 from gpupatch.diagnostics.conservation import conservation
 from gpupatch.diagnostics.consistency import consistency
 from gpupatch.diagnostics.coupled_variations import CoupledVariations
@@ -68,6 +69,7 @@ ONLY_LEAPING = ("D3", "D4", "D5", "D6", "D9")
 """Diagnostics of bursts and leaps, which a `coupled` scheme without leaps does not make."""
 
 
+@checked(InputError)
 def diagnose(
     scheme: Scheme,
     state: Initial | Macro,
@@ -141,8 +143,17 @@ def variations_of(
 
 
 def coarse_values(scheme: Any, state: Initial | Macro, t: float) -> Macro:
-    """Coarse values on the host, from initial values or from themselves."""
+    """Coarse values on the host, from initial values or from themselves.
+
+    Raises:
+        InputError: if an array has another shape than the coarse values.
+    """
     if isinstance(state, np.ndarray):
+        shape = (scheme.n_members, len(scheme.names), *scheme.grid.patches)
+        if state.shape != shape:
+            raise InputError(
+                f"`state` has the shape {state.shape}; coarse values of this scheme have {shape}."
+            )
         return np.array(state, dtype=float)
     return np.array(scheme.coarse(scheme.initial(state, t)), dtype=float)
 

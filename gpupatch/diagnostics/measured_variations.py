@@ -219,17 +219,17 @@ class MeasuredVariations(LatticeVariations):
 
     def balance(self, t: float, U: Macro, slope: Macro) -> Balance | None:
         """Totals of the slope against what leaves through the ends and what sources add."""
-        size = float(np.abs(self.totals(np.abs(U))).max())
+        size, turnover = (float(self.totals(np.abs(values)).max()) for values in (U, slope))
         rule, grid = self.problem.rule, self.problem.grid
         if not isinstance(self.scheme, BurstScheme):
-            return Balance(self._unbalanced(t, U, slope), size, True)
+            return Balance(self._unbalanced(t, U, slope), size, turnover, True)
         try:
             _, sources = flux_form(rule)
         except RuleError:
             return self.refused("balance", f"rule `{rule.name}` conserves nothing")
         if any(source != 0 for source in sources) or not all(map(grid.periodic, range(grid.ndim))):
             return self.refused("balance", "sources and ends change the total as well")
-        return Balance(float(np.abs(self.totals(slope)).max()), size, False)
+        return Balance(float(np.abs(self.totals(slope)).max()), size, turnover, False)
 
     def _unbalanced(self, t: float, U: Macro, slope: Macro) -> float:
         """|sum over cells of (slope + divergence at the ends - source)| of the `flux` scheme."""

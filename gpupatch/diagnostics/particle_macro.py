@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.arrays import Macro
+from gpupatch.diagnostics.conservation import EXACT
 from gpupatch.diagnostics.finding import PASS, Finding, at_least, at_most
 from gpupatch.diagnostics.particle_variations import ParticleVariations
 from gpupatch.particles.dynamics import Langevin, VelocityFlips
@@ -19,8 +20,6 @@ from gpupatch.scheme.particle_burst import ParticleBurstScheme
 from gpupatch.scheme.particle_density import DensityScheme
 from gpupatch.scheme.particle_flux import ParticleFluxScheme
 
-EXACT = 1e-13
-"""Share of the total that round-off may change in a leap."""
 LEAST_GAP, NO_GAP = 20.0, 5.0
 """Fast over slow rate from which leaps pay, and below which there is nothing to leap over."""
 LEAST_STEP = 1e4
@@ -242,7 +241,9 @@ def conservation(
         if not own.grid.periodic(axis):
             ends = np.moveaxis(flat, 2 + axis, 0)
             crossed = float((ends[-1] - ends[0]).sum()) / own.grid.gap[axis]
-        share += abs(float(change.sum()) - crossed) / len(flux) * leap / size
+        moved = leap * float(np.abs(change).sum()) / len(flux)
+        residual = abs(float(change.sum()) - crossed) / len(flux)
+        share += residual * leap / max(size, moved)
     return at_most(
         "D10", name, share, EXACT, "This is no rounding: please report it with the case file."
     )

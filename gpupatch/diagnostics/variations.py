@@ -41,11 +41,13 @@ class Balance:
     Attributes:
         residual: |d/dt sum U H + what leaves through the boundary - what sources add|.
         size: sum |U| H, of which the residual is a rate of change.
+        turnover: sum |dU/dt| H, of which the residual is what does not cancel.
         exact: whether the scheme conserves the total by construction.
     """
 
     residual: float
     size: float
+    turnover: float
     exact: bool
 
 

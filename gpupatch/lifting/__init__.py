@@ -1,6 +1,6 @@
 """The act "lift": fill the sites of every patch from coarse values."""
 
-from gpupatch.lifting.cores import AxisLifting, Lifting, core_lifting, reconstruct, taylor
+from gpupatch.lifting.cores import AxisLifting, Lifting, core_lifting, reconstruct, taper, taylor
 from gpupatch.lifting.faces import (
     GAUSS_POINTS,
     cell_weights,
@@ -19,5 +19,6 @@ __all__ = [
     "face_centres",
     "face_lifting",
     "reconstruct",
+    "taper",
     "taylor",
 ]

@@ -11,6 +11,7 @@ what was lifted returns the coarse values to round-off.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -318,6 +319,25 @@ def _spectral_weights(n_patch: int, offsets, core, share, times: int) -> NDArray
         nyquist = np.pi**times * nyquist
         weights += np.multiply.outer(nyquist, np.cos(np.pi * j)) / n_patch
     return weights
+
+
+def taper(grid: PatchGrid) -> NDArray[np.float64]:
+    """One on the core, falling linearly to zero at the edges.
+
+    Details of a healed patch that are lifted again are weighed with it, so that artefacts of the
+    edges do not pile up.
+
+    Args:
+        grid: the patch grid.
+
+    Returns:
+        [*sites].
+    """
+    lines = []
+    for n, core in zip(grid.n_sites, grid.core_sites, strict=True):
+        knots = [grid.edges - 1, core.start, core.stop - 1, n - grid.edges]
+        lines.append(np.interp(np.arange(n), knots, [0.0, 1.0, 1.0, 0.0]))
+    return functools.reduce(np.multiply.outer, lines)
 
 
 def taylor(U, G, C, offsets, core) -> NDArray[np.float64]:

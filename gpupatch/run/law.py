@@ -12,7 +12,8 @@ from gpupatch.errors import CaseError
 from gpupatch.files.case import Case
 from gpupatch.run.build import Parts
 from gpupatch.run.tasks import Place, beginning, carried_out
-from gpupatch.tasks.law import Law, law
+from gpupatch.tasks.found_law import Law
+from gpupatch.tasks.law import law
 
 _WIDENED = 0.5
 """Half-width of the range of a field that does not vary in the initial state, relative to it."""

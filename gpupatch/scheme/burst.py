@@ -14,7 +14,7 @@ from gpupatch.arrays import Backend, Handle, Kernels, Macro, Micro, Plain
 from gpupatch.burst import EDGES, Burst, BurstPlan, slope_weights
 from gpupatch.contract import checked
 from gpupatch.errors import SchemeError
-from gpupatch.lifting import core_lifting, reconstruct
+from gpupatch.lifting import core_lifting, reconstruct, taper
 from gpupatch.micro.model import MicroModel
 from gpupatch.restriction import Restriction, core_mean, weighted_mean
 from gpupatch.scheme.alone import SitesAlone, sites_alone
@@ -296,15 +296,6 @@ class BurstScheme(MeasuringScheme):
         known = np.zeros_like(U) if self._last_slope is None else self._last_slope
         return self.lifting.extended(self.upload(known), t, True, self.upload)
 
-    @functools.cached_property
-    def _taper(self) -> np.ndarray:
-        """One on the core, falling to zero at the edges, so that their artefacts do not pile up."""
-        grid, lines = self.problem.grid, []
-        for n, core in zip(grid.n_sites, grid.core_sites, strict=True):
-            knots = [grid.edges - 1, core.start, core.stop - 1, n - grid.edges]
-            lines.append(np.interp(np.arange(n), knots, [0.0, 1.0, 1.0, 0.0]))
-        return functools.reduce(np.multiply.outer, lines)
-
     def _steps(self, plan, extended, t, rate):
         if self.lift == "polynomial":
             return self.kernels.lift_burst_restrict(self.lifting, extended, plan, t, rate)
@@ -314,7 +305,7 @@ class BurstScheme(MeasuringScheme):
             prior = self.kernels.unpack(self._prior)
             means = weighted_mean(prior, self.restriction)
             smooth = self.lifting.extended(coarse_shape(self.problem, self.n_members, means), t)
-            details = self._taper * (prior - reconstruct(self.lifting, smooth))
+            details = taper(self.problem.grid) * (prior - reconstruct(self.lifting, smooth))
             state = self.kernels.pack(reconstruct(self.lifting, extended) + details)
         moving = None if rate is None else reconstruct(self.lifting, rate)
         self._lifted = self.kernels.unpack(state)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import solve_ivp
 
+from gpupatch.contract import checked
 from gpupatch.errors import InputError, SchemeError
 from gpupatch.scheme.problem import Initial
 from gpupatch.tasks.choose import make_oracle
@@ -46,6 +47,7 @@ class Past:
         return past_dataset(self)
 
 
+@checked(InputError)
 def backward(
     scheme: Any,
     U0: Initial | ArrayLike,

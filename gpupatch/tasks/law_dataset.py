@@ -11,7 +11,7 @@ from gpupatch.tasks.datasets import facts_of
 from gpupatch.tasks.terms import DIFFUSION
 
 if TYPE_CHECKING:
-    from gpupatch.tasks.law import Law
+    from gpupatch.tasks.found_law import Law
 
 LEVELS = 101
 """Levels of a field at which its diffusivity is told."""

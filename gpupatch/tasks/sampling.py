@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gpupatch.contract import shown
 from gpupatch.errors import InputError
 from gpupatch.grid import PatchGrid
 from gpupatch.tasks.oracle import Oracle
@@ -119,7 +120,7 @@ def _ranges(oracle: Oracle, states: Mapping) -> dict[str, tuple[float, float]]:
     ranges = {}
     for name in oracle.names:
         given = states[name]
-        ends = np.asarray(given, dtype=float) if isinstance(given, Sequence) else np.zeros(0)
+        ends = _as_numbers(given) if isinstance(given, Sequence) else np.zeros(0)
         if ends.shape != (2,) or not np.isfinite(ends).all() or not ends[0] < ends[1]:
             raise InputError(
                 f"the range of `{name}` is {given!r}; give (least, largest), the least first."
@@ -133,9 +134,10 @@ def _of_run(oracle: Oracle, states: Any) -> NDArray[np.float64]:
     if hasattr(states, "to_xarray"):
         states = states.to_xarray()
     if not hasattr(states, "data_vars"):
-        return np.asarray(states, dtype=float).reshape(-1, *oracle.shape) if (
-            np.shape(states)[1:] == oracle.shape
-        ) else _refused(oracle, np.shape(states))  # fmt: skip
+        values = _as_numbers(states)
+        if values.shape[1:] != oracle.shape:
+            _refused(oracle, values.shape)
+        return values
     axes = ("x", "y", "z")[: oracle.scheme.grid.ndim]
     columns = []
     for name in oracle.names:
@@ -151,9 +153,19 @@ def _of_run(oracle: Oracle, states: Any) -> NDArray[np.float64]:
     return np.stack(columns, axis=1)
 
 
-def _refused(oracle: Oracle, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _as_numbers(states: Any) -> NDArray[np.float64]:
+    try:
+        return np.asarray(states, dtype=float)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"`states` is {shown(states)}; give (least, largest) by field, an array of numbers, or "
+            "a solution."
+        ) from error
+
+
+def _refused(oracle: Oracle, shape: tuple[int, ...]) -> NoReturn:
     raise InputError(
-        f"the states have the shape {shape}; this scheme needs [state, *{oracle.shape}], fields "
+        f"`states` has the shape {shape}; this scheme needs [state, *{oracle.shape}], fields "
         f"{', '.join(oracle.names)} first."
     )
 

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import NoConvergence, newton_krylov
 from scipy.special import binom
 
 from gpupatch.arrays import Macro, Micro
+from gpupatch.contract import checked
 from gpupatch.errors import InputError, SchemeError
 from gpupatch.scheme import BurstScheme
+from gpupatch.scheme.problem import Initial
 from gpupatch.tasks.relaxation import relaxation_rates
 from gpupatch.tasks.watched import FreePatches
 
@@ -93,9 +95,10 @@ class HealedState(SlowState):
         return healed.values[-1][:, free.tracked]
 
 
+@checked(InputError)
 def constrained_run(
     scheme: Any,
-    U: Any,
+    U: Initial | ArrayLike,
     order: int = 1,
     over: float | None = None,
     *,
@@ -176,9 +179,10 @@ def constrained_run(
     )
 
 
+@checked(InputError)
 def implicit_lift(
     scheme: Any,
-    U: Any,
+    U: Initial | ArrayLike,
     skip: float | None = None,
     *,
     t: float = 0.0,

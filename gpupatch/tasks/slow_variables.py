@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gpupatch.arrays import Macro, Micro
+from gpupatch.contract import checked
 from gpupatch.diagnostics.finding import TOLERANCE
 from gpupatch.diagnostics.resized import with_core
 from gpupatch.errors import InputError, RuleError, SchemeError
 from gpupatch.micro.conservation import flux_form
 from gpupatch.micro.rule import Rule
 from gpupatch.scheme.flux import face_mean
+from gpupatch.scheme.problem import Initial
 from gpupatch.tasks.descriptions import AXES, Description, described, moments, usual
 from gpupatch.tasks.equal_lifts import EqualLifts
 from gpupatch.tasks.ranking import Candidate, Relaxation, SlowVariables
@@ -33,9 +35,10 @@ _NOTHING = 1e-12
 _FLUX, _SLOPE = "flux", "slope"
 
 
+@checked(InputError)
 def slow_variables(
     scheme: Any,
-    U: Any,
+    U: Initial | ArrayLike,
     candidates: Sequence[str] | None = None,
     *,
     t: float = 0.0,

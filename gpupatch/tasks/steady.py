@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gpupatch.arrays import Macro
+from gpupatch.contract import checked
 from gpupatch.errors import InputError, SchemeError
 from gpupatch.projection import Projection
 from gpupatch.scheme.problem import Initial
@@ -144,6 +145,7 @@ class SteadyState:
         }
 
 
+@checked(InputError)
 def steady(
     scheme: Any,
     U0: Initial | ArrayLike,

@@ -62,8 +62,8 @@ class FreePatches:
     def __init__(self, scheme: Any, t: float = 0.0, grid: PatchGrid | None = None):
         if not isinstance(scheme, BurstScheme):
             raise SchemeError(
-                f"the `{getattr(scheme, 'kind', type(scheme).__name__)}` scheme does not lift "
-                "fields of a rule from coarse values in bursts. Use a `burst` scheme."
+                f"`scheme`: the `{getattr(scheme, 'kind', type(scheme).__name__)}` scheme does not "
+                "lift fields of a rule from coarse values in bursts. Use a `burst` scheme."
             )
         if scheme.problem.rule.noise:
             raise SchemeError(

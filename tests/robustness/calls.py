@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import scipy.stats
 
 import gpupatch as gp
 from gpupatch.files.case import load_case
@@ -32,6 +33,10 @@ LATTICE = gp.ParticleModel(
 )
 HEATED = gp.Problem(HEAT, RING, {"D": 1.0})
 COUPLED = gp.CoupledScheme(HEATED, NUMPY)
+WALLS = (gp.dirichlet(0.0), gp.dirichlet(1.0))
+HELD = gp.PatchGrid([(0.0, 1.0)], [8], 3, dx=0.01, boundary=[WALLS])
+WALLED = gp.CoupledScheme(gp.Problem(HEAT, HELD, {"D": 1.0}), NUMPY)
+BURSTS = gp.BurstScheme(gp.Problem(HEAT, gp.PatchGrid(**CORES), {"D": 1.0}), NUMPY, gp.Burst(2e-6))
 COLLOIDS = gp.ParticleProblem(
     gp.ParticleModel(1, gp.Brownian()), LINE, {"temperature": 1.0}, core=1.0
 )
@@ -40,6 +45,25 @@ BOXES, SHEARED = (
     for model, name in zip(THREE, ("pressure", "velocity"), strict=True)
 )
 PULLED = gp.StretchProblem(CHAIN, PLACES, {"force": 1.0, "temperature": 1.0})
+
+
+@gp.rule(fields="u q")
+def binding(u, q):
+    """A slow substrate and the complex that it forms fast."""
+    return -u[0] + (u[0] + 0.5) * q[0], (u[0] - (u[0] + 1) * q[0]) / 0.01
+
+
+HIDDEN = gp.BurstScheme(
+    gp.Problem(binding, gp.PatchGrid([(0.0, 1.0)], [3], 5, dx=0.05, core=0.05)),
+    NUMPY,
+    gp.Burst(0.1),
+    order=2,
+    hidden={"q": 0.1},
+)
+
+
+def wave(x):
+    return 1 + 0.3 * np.sin(2 * np.pi * x)
 
 
 def bending(c, k):
@@ -409,6 +433,97 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
             projection=None,
             difference=None,
             block=64,
+            t=0.0,
+        ),
+    ),
+    "Wall": (gp.Wall, dict(axis=0, side="high", field=None)),
+    "backward": (
+        gp.backward,
+        dict(scheme=COUPLED, U0={"u": wave}, duration=1e-4, save=2, tolerance=1e-2, t=0.0),
+    ),
+    "control": (
+        gp.control,
+        dict(
+            scheme=WALLED,
+            what=gp.Wall(0, "high"),
+            functional="mean u",
+            target=0.4,
+            bounds=(0.0, 2.0),
+            U0={"u": 0.0},
+            over=None,
+            projection=None,
+            start=0.0,
+            tolerance=1e-4,
+        ),
+    ),
+    "diagnose": (
+        gp.diagnose,
+        dict(
+            scheme=BURSTS,
+            state={"u": wave},
+            t=0.0,
+            projection=gp.Projection("euler", step=1e-3),
+            tolerance=0.02,
+            only=["D6"],
+            span=1.0,
+        ),
+    ),
+    "ensemble": (
+        gp.ensemble,
+        dict(
+            scheme=COUPLED,
+            initial={"u": wave},
+            end=0.001,
+            parameters={"D": scipy.stats.uniform(0.5, 1.0)},
+            nodes=2,
+            start=0.0,
+            save=2,
+            projection=None,
+        ),
+    ),
+    "constrained_run": (
+        gp.constrained_run,
+        dict(
+            scheme=HIDDEN, U={"u": wave}, order=0, over=None, t=0.0, tolerance=1e-6, iterations=20
+        ),
+    ),
+    "implicit_lift": (
+        gp.implicit_lift,
+        dict(scheme=HIDDEN, U={"u": wave}, skip=None, t=0.0, tolerance=1e-6, iterations=20),
+    ),
+    "slow_variables": (
+        gp.slow_variables,
+        dict(scheme=HIDDEN, U={"u": wave}, candidates=["u", "u, q"], t=0.0, tolerance=0.02),
+    ),
+    "law": (
+        gp.law,
+        dict(
+            scheme=COUPLED,
+            states={"u": (-1.0, 1.0)},
+            terms=["u_xx"],
+            degree=1,
+            spline=None,
+            select="stepwise",
+            tolerance=0.01,
+            count=4,
+            waves=2,
+            seed=0,
+            block=16,
+            t=0.0,
+        ),
+    ),
+    "steady": (
+        gp.steady,
+        dict(
+            scheme=WALLED,
+            U0={"u": 0.0},
+            parameter=None,
+            value=None,
+            tolerance=1e-6,
+            iterations=3,
+            coarse=False,
+            difference=None,
+            block=16,
             t=0.0,
         ),
     ),

@@ -15,8 +15,7 @@ SEVERAL = {"equal", "maximum", "minimum", "where"}
 ELSEWHERE = {
     "Branch", "Controlled", "Diagnosis", "Ensemble", "Finding", "HealedState", "Law", "Past",
     "Potential", "Rule", "SlowState", "SlowVariables", "Solution", "Spectrum", "SteadyState",
-    "Study", "Wall", "__version__", "backward", "constrained_run", "control", "diagnose",
-    "ensemble", "implicit_lift", "law", "resume", "slow_variables", "steady",
+    "Study", "__version__", "resume",
 }  # fmt: skip
 """Made by other functions, or tried with results and whole schemes."""
 SLOW = {"continue_": 6, "eigenvalues": 6, "run_case": 4, "study": 4}
