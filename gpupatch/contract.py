@@ -8,7 +8,7 @@ annotation                             what is accepted
 =====================================  ==================================================
 ``float``                              a finite real number, NumPy's too; no truth value
 ``int``                                a whole number of 64 bits, NumPy's too; no truth value
-``Sequence[X]``                        a list, tuple or array of X, no text
+``Sequence[X]``                        a list, tuple or, for numbers, array of X; no text
 ``tuple[X, ...]``                      a list or tuple of X
 ``Mapping[str, X]``                    a mapping of X by name
 ``NDArray``                            an array of numbers
@@ -190,7 +190,8 @@ def _listed(origin: Any, parts: tuple[Any, ...]) -> _Kind:
 
         return _Kind(fits, f"({', '.join(kind.told for kind in kinds)})")
     entry = _kind(parts[0]) if parts else _kind(Any)
-    accepts = _is_list if origin is Sequence else lambda value: isinstance(value, list | tuple)
+    numbers = origin is Sequence and parts != (str,)
+    accepts = _is_list if numbers else lambda value: isinstance(value, list | tuple)
     return _Kind(
         lambda value: accepts(value) and all(entry.holds(one) for one in value),
         f"a list, each entry {entry.told}",

@@ -190,13 +190,16 @@ def test_what_was_quarantined_is_part_of_the_memory_of_a_scheme():
 
 
 def test_results_on_a_device_are_looked_at_when_the_run_is():
-    """Handles that are no host arrays stay unread until `examine`."""
+    """Handles stay unread until `examine`."""
 
     class Handle:
         def __init__(self, values):
             self.values = values
 
-    watch, seen = Quarantine(None, 2, lambda one: getattr(one, "values", one)), []
+    def download(one):
+        return getattr(one, "values", one)
+
+    watch, seen = Quarantine(None, 2, download, remembers=True), []
     watch.on_failure = seen.append
     places, U = on_circle(4), Handle(np.ones((1, 1, 4)))
     watch.begin(0.0, U)
@@ -231,16 +234,9 @@ def test_exploded_particles_end_a_run_that_stops():
     assert seen
 
 
-class Boxes(LinearBoxes):
-    """Boxes with a linear response, as a whole backend."""
-
-    def load(self, model, dtype):
-        raise SchemeError("there are no lattices here.")
-
-
 @pytest.mark.parametrize("strength", [None, 0.05])
 def test_a_lost_box_is_replaced_by_its_neighbour_and_the_total_kept(strength):
-    scheme = conduction(Boxes(0.1), 2, strength=strength, max_quarantined=0.3)
+    scheme = conduction(LinearBoxes(0.1), 2, strength=strength, max_quarantined=0.3)
     run, lost = scheme.kernels.burst, [5, 9]
 
     def burst(handle, plan):

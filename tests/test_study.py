@@ -428,7 +428,7 @@ def test_values_are_cut_at_commas_outside_brackets():
     [
         ({"vary": {}}, "0 runs"),
         ({"vary": {"scheme.order": []}}, "list of values"),
-        ({"vary": {"scheme.order": 4}}, "list of values"),
+        ({"vary": {"scheme.order": 4}}, "`vary` .* each entry a list"),
         ({"vary": {"initial.u": [{"file": "a"}]}}, "tables"),
         ({"vary": {"time.dt": list(np.linspace(1e-4, 1e-3, 2001))}}, "2001 runs"),
         ({"limit": -1.0}, "positive"),

@@ -125,14 +125,16 @@ def control(
         The control and what it reaches.
 
     Raises:
-        InputError: if J does not cross J* between the bounds, there is no such parameter, or a
-            state is not found.
+        InputError: if J does not cross J* between the bounds, there is no such parameter, the
+            tolerance is not between 0 and 1, or a state is not found.
 
     Source: Brent (1973), chapter 4 [Brent1973].
     """
     low, high = map(float, bounds)
     if not low < high:
         raise InputError(f"`bounds` are {bounds}; give the lower one first.")
+    if not 0 < tolerance < 1:
+        raise InputError(f"`tolerance` is {tolerance}; give a number between 0 and 1.")
     change = _change(scheme, what)
     drawn, label = functional_of(scheme, functional)
     known: dict[float, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}

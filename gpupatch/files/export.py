@@ -28,6 +28,8 @@ def open_solution(directory: str | os.PathLike[str]) -> xarray.Dataset:
 
     path = Path(directory) / SOLUTION
     try:
+        if path.exists() and not path.is_file():
+            raise FileNotFoundError("it is no file")
         return xr.open_dataset(path, decode_times=False)
     except (OSError, ValueError) as error:
         raise InputError(

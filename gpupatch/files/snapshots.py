@@ -198,10 +198,8 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         InputError: when the file cannot be read.
     """
-    import netCDF4
-
     try:
-        with netCDF4.Dataset(str(path)) as file:
+        with _opened(path) as file:
             file.set_auto_mask(False)
             centres = np.asarray(file["centres"][:]) if "centres" in file.variables else None
             boundary = str(file.getncattr("boundary")).split()
@@ -224,10 +222,8 @@ def read_values(path: str | os.PathLike[str]) -> Iterator[tuple[float, dict[str,
     Raises:
         InputError: when the file cannot be read.
     """
-    import netCDF4
-
     try:
-        with netCDF4.Dataset(str(path)) as file:
+        with _opened(path) as file:
             file.set_auto_mask(False)
             for s, time in enumerate(np.asarray(file["time"][:])):
                 yield float(time), _trimmed({name: np.asarray(file[name][s]) for name in _DIMS})
@@ -247,10 +243,8 @@ def read_snapshots(path: str | os.PathLike[str]) -> Iterator[Snapshot]:
     Raises:
         InputError: when the file cannot be read, or is of another kind.
     """
-    import netCDF4
-
     try:
-        file = netCDF4.Dataset(str(path))
+        file = _opened(path)
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"cannot read particles from `{path}` ({error}). They are kept by runs of particles "
@@ -279,3 +273,12 @@ def read_snapshots(path: str | os.PathLike[str]) -> Iterator[Snapshot]:
                 int(file.members),
                 np.asarray(file["centres"][:]) if "centres" in file.variables else None,
             )
+
+
+def _opened(path: str | os.PathLike[str]) -> Any:
+    """A NetCDF file to read; a pipe would be waited for."""
+    import netCDF4
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} is no file")
+    return netCDF4.Dataset(str(path))

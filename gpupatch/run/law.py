@@ -85,6 +85,8 @@ def _read(path: Path) -> Any:
     import xarray as xr
 
     try:
+        if path.exists() and not path.is_file():
+            raise FileNotFoundError("it is no file")
         with xr.open_dataset(path) as ds:
             return ds.load()
     except (OSError, ValueError) as error:

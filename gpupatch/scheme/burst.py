@@ -96,7 +96,9 @@ class BurstScheme(MeasuringScheme):
         self.model = problem.model()
         self.kernels = backend.load(self.model, problem.dtype)
         self.places = Places.on(problem.grid, problem.grid.centres)
-        self.quarantine = Quarantine(max_quarantined, order, self.download)
+        self.quarantine = Quarantine(
+            max_quarantined, order, self.download, remembers=self.kernels.lookahead > 1
+        )
         self._stream = 0
         self._last_slope: Macro | None = None
         self._prior: Handle | None = None

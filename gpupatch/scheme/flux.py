@@ -85,7 +85,8 @@ class FluxScheme(MeasuringScheme):
         self.cell_weights = [cell_weights(grid, a, order) for a in range(grid.ndim)]
         self.centre_weights = [centre_weights(grid, a, order) for a in range(grid.ndim)]
         self.places = [Places.on(grid, X) for X in centres]
-        self.quarantine = Quarantine(max_quarantined, order, self.download)
+        later = self.kernels[0].lookahead > 1
+        self.quarantine = Quarantine(max_quarantined, order, self.download, remembers=later)
         self._stream = 0
         self._placed: dict[tuple[str, int], tuple[Handle, Handle]] = {}
 

@@ -172,12 +172,13 @@ class Quarantine:
 
     With a share, the scheme replaces the values of patches that failed by `mended` ones, and they
     are counted. Without one they are only told of, and end the run when its state is looked at;
-    results on a device are then remembered rather than looked at, so that nothing waits for it.
+    results on a device may then be remembered rather than looked at, so that nothing waits for it.
 
     Args:
         share: of the patches of a burst that may fail; None if the first failure ends the run.
         order: patches that are read along an axis.
         download: brings coarse values and results to the host.
+        remembers: whether results that only end the run wait until `examine`.
 
     Attributes:
         on_failure: called with every patch that fails.
@@ -188,10 +189,17 @@ class Quarantine:
         SchemeError: if the share is no share.
     """
 
-    def __init__(self, share: float | None, order: int | str, download: Callable[[Handle], Any]):
+    def __init__(
+        self,
+        share: float | None,
+        order: int | str,
+        download: Callable[[Handle], Any],
+        remembers: bool = False,
+    ):
         if share is not None and not 0 <= share <= 1:
             raise SchemeError(f"`max_quarantined` is {share}; give a share between 0 and 1.")
         self.share, self._download = share, download
+        self._remembers = remembers and share is None
         self.order = order if isinstance(order, int) else _SPECTRAL
         self.on_failure: Callable[[FailedPatch], None] | None = None
         self.counts: dict[tuple[int, ...], tuple[int, float, float]] = {}
@@ -225,7 +233,7 @@ class Quarantine:
         Raises:
             QuarantineError: if more patches failed than may, or no healthy one is left.
         """
-        if self.share is None and not isinstance(results[0], np.ndarray):
+        if self._remembers:
             self._recent.append((begun, results, places, members))
             return None
         failed = self._where(results, places)

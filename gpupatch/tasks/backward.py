@@ -18,6 +18,9 @@ from gpupatch.tasks.oracle import Oracle
 if TYPE_CHECKING:
     import xarray
 
+_LEAST_TOLERANCE = 1e-12
+"""Tolerance of a leap that rounding leaves room for."""
+
 _EXPLODED = 1e3
 """Growth of the largest value, beyond its size at the beginning, at which the past is given up."""
 
@@ -78,7 +81,8 @@ def backward(
         The states, the first at `t`.
 
     Raises:
-        InputError: if the duration is not positive, or the past explodes.
+        InputError: if the duration is not positive, the tolerance is not between rounding and 1, or
+            the past explodes.
         SchemeError: if there are no slopes, or they are random.
 
     Source: Gear and Kevrekidis (2004) [GearKevrekidis2004].
@@ -87,6 +91,10 @@ def backward(
         raise InputError(f"`duration` is {duration}; give the positive time to go back.")
     if save < 2:
         raise InputError(f"`save` is {save}; give 2 times or more.")
+    if not _LEAST_TOLERANCE <= tolerance < 1:
+        raise InputError(
+            f"`tolerance` is {tolerance}; give a number from {_LEAST_TOLERANCE:g} to below 1."
+        )
     oracle = make_oracle(scheme, coarse=True, t=t, block=1)
     if oracle.noisy:
         raise SchemeError(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.arrays import Macro
+from gpupatch.contract import shown
 from gpupatch.errors import InputError, suggestion
 from gpupatch.schedule import FINISHED
 from gpupatch.tasks.equations import Vectors
@@ -246,7 +247,7 @@ def functional_of(oracle: Oracle, given: str | Functional) -> tuple[Functional, 
         InputError: if there is no such functional, or no such field.
     """
     if callable(given):
-        return given, getattr(given, "__name__", "functional").strip("<>")
+        return _checked(given), getattr(given, "__name__", "functional").strip("<>")
     if given == "norm":
         return (lambda U: float(np.sqrt(np.mean(U**2)))), "norm"
     how, _, name = given.partition(" ")
@@ -259,6 +260,21 @@ def functional_of(oracle: Oracle, given: str | Functional) -> tuple[Functional, 
         )
     index, function = oracle.names.index(name), _FUNCTIONALS[how]
     return (lambda U: float(function(U[index]))), given
+
+
+def _checked(given: Functional) -> Functional:
+    """A functional whose values are one number each, or an error."""
+
+    def functional(U: Macro) -> float:
+        found = given(U)
+        if np.ndim(found) or np.asarray(found).dtype.kind not in "iuf":
+            raise InputError(
+                f"`functional` gave {shown(found)}; it must make one number of coarse values "
+                "[field, *patch axes]."
+            )
+        return float(found)
+
+    return functional
 
 
 def _middle(values: NDArray[np.float64]) -> float:

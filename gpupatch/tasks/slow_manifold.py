@@ -256,13 +256,17 @@ def _solved(
 ) -> tuple[NDArray[np.float64], float]:
     """A zero of a function, and what is left of it in units of `size`."""
     accepted = tolerance * max(size, np.finfo(float).tiny)
+    advice = f"{failure}, or more `iterations` (now {iterations})."
     try:
-        found = np.asarray(
-            newton_krylov(residual, start, f_tol=accepted, maxiter=iterations, inner_maxiter=30)
-        )
+        with np.errstate(all="ignore"):
+            found = np.asarray(
+                newton_krylov(residual, start, f_tol=accepted, maxiter=iterations, inner_maxiter=30)
+            )
+            left = float(np.abs(residual(found)).max())
     except (NoConvergence, ValueError) as error:
-        raise SchemeError(f"{failure}, or more `iterations` (now {iterations}).") from error
-    left = float(np.abs(residual(found)).max())
+        raise SchemeError(advice) from error
+    if not np.isfinite(left):
+        raise SchemeError(advice)
     return found.reshape(start.shape), left / max(size, np.finfo(float).tiny)
 
 

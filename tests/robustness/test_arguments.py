@@ -26,6 +26,8 @@ WRONG = (
     np.zeros(0), np.array([math.nan]), np.zeros((3, 3, 3)), np.array(["a"]), np.array(None),
     object(), lambda *_: "x", 1j, [(1.0, 0.0)], [("a", "b")], {"u": math.nan}, {"u": "x"},
 )  # fmt: skip
+ENDLESS = {"simulate": ("start", "end"), "ensemble": ("start", "end"), "control": ("over",)}
+"""Times between which a run of the default step would take its time."""
 FOR_EVERYTHING_ELSE = object()
 
 

@@ -191,7 +191,7 @@ def _in_doubles(text: str) -> str:
         lambda: Path("/tmp/watched").write_text("written"),
         lambda: exec("1"),
         lambda: os.remove("/nonexistent"),
-        lambda: __import__("matplotlib.animation"),
+        lambda: (sys.modules.pop("hatchling", None), __import__("hatchling")),
     ],
 )
 def test_the_watch_sees_what_must_not_happen(forbidden):

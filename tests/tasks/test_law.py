@@ -152,7 +152,7 @@ def test_states_of_a_run_serve_as_well_as_random_ones():
     [
         ({"states": {"w": (0, 1)}}, "the coarse fields are u"),
         ({"states": {"u": (1, 0)}}, "the least first"),
-        ({"states": np.ones((3, 1, 5))}, "the states have the shape"),
+        ({"states": np.ones((3, 1, 5))}, "`states` has the shape"),
         ({"terms": ["u_xy"]}, "there is no term `u_xy`"),
         ({"select": "guess"}, "there is no selection `guess`"),
         ({"tolerance": 2.0}, "`tolerance` is 2.0"),
