@@ -93,8 +93,10 @@ def sampled_states(
         [state, unknown].
 
     Raises:
-        InputError: if states do not fit the scheme, or are too few.
+        InputError: if states do not fit the scheme or are too few, or the seed is negative.
     """
+    if seed < 0:
+        raise InputError(f"`seed` is {seed}; give a whole number, 0 or more.")
     if isinstance(states, Mapping) and not hasattr(states, "data_vars"):
         ranges = _ranges(oracle, states)
         if count < 2:
