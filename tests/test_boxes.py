@@ -324,7 +324,7 @@ def test_mistakes_are_named():
         BoxScheme(fluid(), numpy, 0.005, settle=-1.0)
     with pytest.raises(SchemeError, match="temperature is -1"):
         fluid(controls={"density": 0.5, "temperature": -1.0})
-    with pytest.raises(SchemeError, match="`controls` of `BoxProblem` is .*a finite number"):
+    with pytest.raises(SchemeError, match=r"`controls` of `BoxProblem` is .*a finite number"):
         fluid(controls={"density": np.nan})
     with pytest.raises(SchemeError, match="no lattice gas"):
         BoxProblem(LatticeGas("ssep"), scheme.grid)
