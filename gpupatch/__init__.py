@@ -101,7 +101,8 @@ if TYPE_CHECKING:
     )
     from gpupatch.tasks.slow_variables import slow_variables
     from gpupatch.tasks.spectrum import Spectrum, eigenvalues
-    from gpupatch.tasks.steady import SteadyState, steady
+    from gpupatch.tasks.steady import steady, steady_states
+    from gpupatch.tasks.steady_state import SteadyState
 
 _HOMES = {
     "gpupatch.backends.select": "get_backend",
@@ -144,7 +145,8 @@ _HOMES = {
     "gpupatch.tasks.law": "law",
     "gpupatch.tasks.slow_variables": "slow_variables",
     "gpupatch.tasks.spectrum": "Spectrum eigenvalues",
-    "gpupatch.tasks.steady": "SteadyState steady",
+    "gpupatch.tasks.steady": "steady steady_states",
+    "gpupatch.tasks.steady_state": "SteadyState",
     "gpupatch.solution": "Solution",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -258,6 +260,7 @@ __all__ = [
     "slow_variables",
     "sqrt",
     "steady",
+    "steady_states",
     "study",
     "tan",
     "tanh",

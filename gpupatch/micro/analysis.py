@@ -85,11 +85,13 @@ def symbol(
         t: time.
 
     Returns:
-        [point, field, field], in units of 1/time.
+        [point, field, field], in units of 1/time; not finite where the rates have no slope.
     """
     compiled, names = _uniform_symbol(model.rule)
     scalars = _scalars(model, member, t)
-    values = compiled(*state, *coefficients, *(scalars[name] for name in names))
+    given = (*state, *coefficients, *(scalars[name] for name in names))
+    with np.errstate(all="ignore"):
+        values = compiled(*map(np.float64, given))
     n_fields = len(model.rule.fields)
     A = np.zeros((len(theta), n_fields, n_fields), dtype=complex)
     for (f, g, offset), value in zip(derivatives(model.rule).entries, values, strict=True):
@@ -128,7 +130,7 @@ def spectrum(
     for member in range(model.n_members):
         for corner in itertools.product(*ranges):
             state, coefficients = corner[: len(extremes)], corner[len(extremes) :]
-            with np.errstate(all="ignore"):
+            with np.errstate(invalid="ignore"):
                 A = symbol(model, state, coefficients, theta, member, t)
             finite = bool(np.isfinite(A).all())
             found.append(np.linalg.eigvals(A) if finite else np.full(A.shape[:2], np.nan + 0j))

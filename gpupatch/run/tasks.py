@@ -21,7 +21,8 @@ from gpupatch.simulation import simulate
 from gpupatch.tasks.branch import Branch
 from gpupatch.tasks.continuation import continue_
 from gpupatch.tasks.spectrum import Spectrum, eigenvalues
-from gpupatch.tasks.steady import SteadyState, steady
+from gpupatch.tasks.steady import steady
+from gpupatch.tasks.steady_state import SteadyState
 
 EXIT_CODES = {FINISHED: 0, INTERRUPTED: 130, TERMINATED: 143}
 

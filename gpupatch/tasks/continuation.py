@@ -168,7 +168,7 @@ def continue_(
     if not interval[0] <= p <= interval[1]:
         raise InputError(f"`start` is {p}, outside the bounds {interval[0]} to {interval[1]}.")
     equations = Equations(oracle, over, projection, difference)
-    first = find_steady(equations, oracle.vector(U0), p, tolerance, 30)
+    [first] = find_steady(equations, oracle.vector(U0)[None], np.array([p]), tolerance, 30)
     if not first.converged:
         raise InputError(
             f"no steady state was found near `U0` at {parameter} = {p:.6g}: {first.why} (largest "

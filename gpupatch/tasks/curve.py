@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gpupatch.errors import InputError
 from gpupatch.tasks.equations import DENSE, Equations, Vectors
 from gpupatch.tasks.krylov import solve
-from gpupatch.tasks.steady import KRYLOV_TOLERANCE, MOST_DIRECTIONS
+from gpupatch.tasks.newton import KRYLOV_TOLERANCE, MOST_DIRECTIONS
 
 _CONTRACTION = 0.25
 """Share of a residual that one step may leave before derivatives are taken anew."""

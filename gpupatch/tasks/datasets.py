@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gpupatch.tasks.backward import Past
     from gpupatch.tasks.branch import Branch
     from gpupatch.tasks.spectrum import Spectrum
-    from gpupatch.tasks.steady import SteadyState
+    from gpupatch.tasks.steady_state import SteadyState
 
 _AXES = ("x", "y", "z")
 _PARTS = ("real", "imaginary")

@@ -118,6 +118,31 @@ class Equations:
         """G'(U), [unknown, unknown]."""
         return self.jacobian_parts(x, p, draw)[0]
 
+    def jacobians(self, X: Vectors, p: Vectors | None = None) -> NDArray[np.float64]:
+        """G'(U_k) at several states, [state, unknown, unknown]; slopes that are not random.
+
+        All states are moved along the same directions in one batch, so that batches repeat.
+
+        Args:
+            X: states, [state, unknown].
+            p: their values of the parameter, [state]; that of the scheme when absent.
+        """
+        count, n = X.shape
+        e = self.step * np.stack([self.scale(x) for x in X])
+        J = np.empty((count, n, n))
+        few = max(1, self.oracle.block // (2 * count))
+        for first in range(0, n, few):
+            along = range(first, min(first + few, n))
+            tried = np.tile(X, (len(along), 2, 1, 1))
+            for row, j in enumerate(along):
+                tried[row, 0, :, j] += e[:, j]
+                tried[row, 1, :, j] -= e[:, j]
+            q = None if p is None else np.tile(p, 2 * len(along))
+            both = self(tried.reshape(-1, n), q).values.reshape(tried.shape)
+            for row, j in enumerate(along):
+                J[:, :, j] = (both[row, 0] - both[row, 1]) / (2 * e[:, j, None])
+        return J
+
     def jacobian_parts(
         self, x: Vectors, p: float | None = None, draw: int = 0
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -16,7 +16,6 @@ from gpupatch.arrays import Macro, Micro
 from gpupatch.contract import checked
 from gpupatch.errors import InputError, SchemeError
 from gpupatch.scheme import BurstScheme
-from gpupatch.scheme.problem import Initial
 from gpupatch.tasks.relaxation import relaxation_rates
 from gpupatch.tasks.watched import FreePatches
 
@@ -98,7 +97,7 @@ class HealedState(SlowState):
 @checked(InputError)
 def constrained_run(
     scheme: Any,
-    U: Initial | ArrayLike,
+    U: Mapping[str, Any] | ArrayLike,
     order: int = 1,
     over: float | None = None,
     *,
@@ -182,7 +181,7 @@ def constrained_run(
 @checked(InputError)
 def implicit_lift(
     scheme: Any,
-    U: Initial | ArrayLike,
+    U: Mapping[str, Any] | ArrayLike,
     skip: float | None = None,
     *,
     t: float = 0.0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from gpupatch.errors import InputError, RuleError, SchemeError
 from gpupatch.micro.conservation import flux_form
 from gpupatch.micro.rule import Rule
 from gpupatch.scheme.flux import face_mean
-from gpupatch.scheme.problem import Initial
 from gpupatch.tasks.descriptions import AXES, Description, described, moments, usual
 from gpupatch.tasks.equal_lifts import EqualLifts
 from gpupatch.tasks.ranking import Candidate, Relaxation, SlowVariables
@@ -38,7 +37,7 @@ _FLUX, _SLOPE = "flux", "slope"
 @checked(InputError)
 def slow_variables(
     scheme: Any,
-    U: Initial | ArrayLike,
+    U: Mapping[str, Any] | ArrayLike,
     candidates: Sequence[str] | None = None,
     *,
     t: float = 0.0,

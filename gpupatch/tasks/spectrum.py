@@ -15,8 +15,9 @@ from gpupatch.scheme.problem import Initial
 from gpupatch.tasks.choose import make_oracle
 from gpupatch.tasks.equations import DENSE, Equations, Vectors
 from gpupatch.tasks.krylov import KrylovSpace, start_block
+from gpupatch.tasks.newton import MOST_DIRECTIONS
 from gpupatch.tasks.oracle import BLOCK, Oracle
-from gpupatch.tasks.steady import MOST_DIRECTIONS, SteadyState
+from gpupatch.tasks.steady_state import SteadyState
 
 if TYPE_CHECKING:
     import xarray

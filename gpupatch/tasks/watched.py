@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gpupatch.arrays import Macro, Micro
 from gpupatch.burst import BurstPlan
@@ -108,7 +108,7 @@ class FreePatches:
         """Which fields are none."""
         return [self.names.index(name) for name in self.names if name in self.scheme.hidden]
 
-    def completed(self, U: Mapping[str, Any] | Sequence[Any] | NDArray[np.float64]) -> Macro:
+    def completed(self, U: Mapping[str, Any] | ArrayLike) -> Macro:
         """Coarse values of all fields.
 
         Args:

@@ -527,6 +527,21 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
             t=0.0,
         ),
     ),
+    "steady_states": (
+        gp.steady_states,
+        dict(
+            scheme=WALLED,
+            U0={"u": 0.0},
+            parameter="D",
+            values=[1.0, 2.0],
+            tolerance=1e-6,
+            iterations=3,
+            coarse=False,
+            difference=None,
+            block=16,
+            t=0.0,
+        ),
+    ),
     "make_oracle": (
         gp.make_oracle,
         dict(scheme=COUPLED, parameter="D", coarse=False, t=0.0, block=64),

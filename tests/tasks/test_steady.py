@@ -18,7 +18,7 @@ from systems import (
 
 import gpupatch as gp
 from gpupatch.micro import lattice
-from gpupatch.tasks import steady as newton
+from gpupatch.tasks import newton
 
 MIDDLE = 0.8007807757
 """u(pi/2) of the Chafee-Infante problem on [0, pi] at strength 2, by elliptic functions."""
