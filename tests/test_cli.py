@@ -220,3 +220,18 @@ def test_a_dry_run_writes_nothing(tmp_path):
     out = tmp_path / "run"
     assert main(["run", "burgers", "--out", str(out), "--dry-run", "--backend", "numpy"]) == 0
     assert not out.exists()
+
+
+@pytest.mark.parametrize("lines", [0, 1])
+def test_output_that_nobody_reads_to_its_end_is_no_error(lines):
+    command = [sys.executable, "-c", "from gpupatch.cli import main; raise SystemExit(main())"]
+    with subprocess.Popen(
+        [*command, "cases"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None and running.stderr is not None
+        for _ in range(lines):
+            assert running.stdout.readline()
+        running.stdout.close()
+        told = running.stderr.read()
+    assert told == ""
+    assert running.returncode in (0, 141)

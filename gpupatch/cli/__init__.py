@@ -6,6 +6,7 @@ inside the commands.
 """
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from gpupatch.cli import (
     tasks,
     variables,
 )
-from gpupatch.cli.arguments import FAULTY_INPUT, INTERRUPTED
+from gpupatch.cli.arguments import FAULTY_INPUT, INTERRUPTED, UNREAD
 from gpupatch.errors import GpupatchError, InputError
 
 _EPILOG = """\
@@ -40,13 +41,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 done, 2 faulty input, 3 non-finite state, 4 a problem found
-        by `doctor`, 130 interrupted, 143 terminated.
+        by `doctor`, 130 interrupted, 141 output that nobody reads, 143 terminated.
     """
     given = _parser().parse_args(arguments)
     try:
-        return given.command(given)
+        code = given.command(given)
+        sys.stdout.flush()
+        return code
     except GpupatchError as error:
         return _fail(error, error.exit_code, given.verbose)
+    except BrokenPipeError:
+        # whoever reads the output has had enough; what is left of it goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
     except OSError as error:
         return _fail(error, FAULTY_INPUT, given.verbose)
     except MemoryError as error:

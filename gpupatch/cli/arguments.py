@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-OK, FAULTY_INPUT, INTERRUPTED = 0, 2, 130
+OK, FAULTY_INPUT, INTERRUPTED, UNREAD = 0, 2, 130, 141
 
 
 class Command(NamedTuple):
