@@ -228,7 +228,8 @@ def test_output_that_nobody_reads_to_its_end_is_no_error(lines):
     with subprocess.Popen(
         [*command, "cases"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
-        assert running.stdout is not None and running.stderr is not None
+        assert running.stdout is not None
+        assert running.stderr is not None
         for _ in range(lines):
             assert running.stdout.readline()
         running.stdout.close()
