@@ -83,35 +83,41 @@ def couple_axis(u, at, base, axis, given, when):
 
 
 def lift_patch(out, U, member, place, lift, chunk):
-    """Fill one patch from extended coarse values, axis by axis; absent axes have length one."""
-    _, _, nodes_x, nodes_y, nodes_z, w_x, w_y, w_z, partials, planes = lift
-    partial, plane = partials[chunk], planes[chunk]
+    """Fill one patch from extended coarse values, the last axis first; absent axes come before it.
+
+    Every sum runs along whole lines of sites, which vectorises.
+    """
+    _, _, nodes_x, nodes_y, nodes_z, w_x, w_y, w_z, rows, planes = lift
+    row, plane = rows[chunk], planes[chunk]
     n_y, n_z = nodes_y.shape[0], nodes_z.shape[0]
     j_x, j_y, j_z = place // (n_y * n_z), (place // n_z) % n_y, place % n_z
     sites_x, sites_y, sites_z = w_x.shape[2], w_y.shape[2], w_z.shape[2]
-    s = 0
+    size = sites_y * sites_z
     for f in range(U.shape[1]):
-        for x in range(sites_x):
+        for k_x in range(nodes_x.shape[1]):
             for k_y in range(nodes_y.shape[1]):
-                for k_z in range(nodes_z.shape[1]):
-                    total = 0.0
-                    for k in range(nodes_x.shape[1]):
-                        node = U[member, f, nodes_x[j_x, k], nodes_y[j_y, k_y], nodes_z[j_z, k_z]]
-                        total += w_x[j_x, k, x] * node
-                    partial[k_y, k_z] = total
-            for k_z in range(nodes_z.shape[1]):
-                for y in range(sites_y):
-                    plane[k_z, y] = 0.0
-                for k_y in range(nodes_y.shape[1]):
-                    for y in range(sites_y):
-                        plane[k_z, y] += w_y[j_y, k_y, y] * partial[k_y, k_z]
-            for y in range(sites_y):
                 for z in range(sites_z):
-                    total = 0.0
-                    for k_z in range(nodes_z.shape[1]):
-                        total += w_z[j_z, k_z, z] * plane[k_z, y]
-                    out[s + z] = total
-                s += sites_z
+                    row[k_y, z] = 0.0
+                for k_z in range(nodes_z.shape[1]):
+                    node = U[member, f, nodes_x[j_x, k_x], nodes_y[j_y, k_y], nodes_z[j_z, k_z]]
+                    for z in range(sites_z):
+                        row[k_y, z] += w_z[j_z, k_z, z] * node
+            for y in range(sites_y):
+                first = y * sites_z
+                for z in range(sites_z):
+                    plane[k_x, first + z] = 0.0
+                for k_y in range(nodes_y.shape[1]):
+                    weight = w_y[j_y, k_y, y]
+                    for z in range(sites_z):
+                        plane[k_x, first + z] += weight * row[k_y, z]
+        for x in range(sites_x):
+            first = (f * sites_x + x) * size
+            for i in range(size):
+                out[first + i] = 0.0
+            for k_x in range(nodes_x.shape[1]):
+                weight = w_x[j_x, k_x, x]
+                for i in range(size):
+                    out[first + i] += weight * plane[k_x, i]
 
 
 def weighted(y, at, base, with_base, start, rows, row_weights, line):

@@ -92,6 +92,8 @@ def boundary_table(
 def lift_tables(lifting: Lifting, U: Macro, U_rate: Macro | None, n_chunk: int) -> tuple:
     """Coarse values, weights and work arrays for `lift_patch`; absent axes have length one.
 
+    They come first, so that the last axis is one of sites whatever their number.
+
     Args:
         lifting: the reconstruction.
         U: extended coarse values.
@@ -101,13 +103,15 @@ def lift_tables(lifting: Lifting, U: Macro, U_rate: Macro | None, n_chunk: int) 
     missing = 3 - len(lifting.axes)
     nodes = [np.ascontiguousarray(part.nodes, dtype=np.int64) for part in lifting.axes]
     weights = [np.ascontiguousarray(np.swapaxes(part.weights, 1, 2)) for part in lifting.axes]
-    nodes += [np.zeros((1, 1), dtype=np.int64)] * missing
-    weights += [np.ones((1, 1, 1))] * missing
-    coarse = np.ascontiguousarray(U, dtype=np.float64).reshape(*U.shape, *(1,) * missing)
+    nodes = [np.zeros((1, 1), dtype=np.int64)] * missing + nodes
+    weights = [np.ones((1, 1, 1))] * missing + weights
+    shape = (*U.shape[:2], *(1,) * missing, *U.shape[2:])
+    coarse = np.ascontiguousarray(U, dtype=np.float64).reshape(shape)
     rate = coarse if U_rate is None else np.ascontiguousarray(U_rate, dtype=np.float64)
-    partial = np.empty((n_chunk, nodes[1].shape[1], nodes[2].shape[1]))
-    plane = np.empty((n_chunk, nodes[2].shape[1], weights[1].shape[2]))
-    return coarse, rate.reshape(coarse.shape), *nodes, *weights, partial, plane
+    sites = [part.shape[2] for part in weights]
+    rows = np.empty((n_chunk, nodes[1].shape[1], sites[2]))
+    planes = np.empty((n_chunk, nodes[0].shape[1], sites[1] * sites[2]))
+    return coarse, rate.reshape(shape), *nodes, *weights, rows, planes
 
 
 def burst_work(n_chunk: int, row: int, size: int, n_pairs: int, dtype) -> tuple:
