@@ -15,6 +15,7 @@ from gpupatch.diagnostics.detailed import oscillation
 from gpupatch.diagnostics.lattice_variations import ORDERS, SEEDS, LatticeVariations
 from gpupatch.diagnostics.medium import structure_of
 from gpupatch.diagnostics.resized import with_reach
+from gpupatch.diagnostics.staggered import filled
 from gpupatch.diagnostics.variations import Balance, Microstructure, StepMap
 from gpupatch.errors import RuleError
 from gpupatch.lifting import core_lifting, reconstruct
@@ -77,7 +78,7 @@ class CoupledVariations(LatticeVariations):
 
     def state(self, scheme: CoupledScheme, t: float, U: Macro) -> Handle:
         """Patches lifted by polynomials from values at their centres."""
-        grid = scheme.problem.grid
+        grid, U = scheme.problem.grid, self._known(U)
         order = self.scheme.made_of.get("order", 4)
         if order == "spectral" and not all(map(grid.periodic, range(grid.ndim))):
             order = max(p for p in ORDERS if p < min(grid.patches))
@@ -85,6 +86,10 @@ class CoupledVariations(LatticeVariations):
         phases = scheme.model.n_members // scheme.n_members
         u = reconstruct(lifting, lifting.extended(np.repeat(U, phases, axis=0), t))
         return scheme.load(u, t)
+
+    def _known(self, U: Macro) -> Macro:
+        """Coarse values, those that live at no centre of a staggered lattice interpolated."""
+        return filled(U, self.problem.grid, self.problem.rule.parity, self.scheme.names)
 
     def probe_time(self, scheme: CoupledScheme, t: float, U: Macro) -> float:
         """Model time of a probe."""
@@ -127,7 +132,7 @@ class CoupledVariations(LatticeVariations):
 
     def widened(self, factor: float) -> Any:
         """Patches whose coupling reaches so many times as far."""
-        grid = with_reach(self.problem.grid, factor)
+        grid = with_reach(self.problem.grid, factor, bool(self.problem.rule.parity))
         if grid is None:
             return self.refused("widened", f"patches {factor:g} times as wide do not fit")
         return self.attempted("widened", grid=grid)
@@ -197,7 +202,7 @@ class CoupledVariations(LatticeVariations):
     def _rough(self, u: Micro) -> Micro:
         """An oscillation that vanishes at the centres, of which edges are made."""
         grid = self.problem.grid
-        pattern = oscillation(grid)
+        pattern = oscillation(grid, 2 if self.problem.rule.parity else 1)
         read = [w != 0 for w in self.scheme.restriction.weights]
         pattern[np.ix_(*read)] = 0.0
         centres = weighted_mean(u, self.scheme.restriction)
@@ -221,7 +226,7 @@ class CoupledVariations(LatticeVariations):
     def relift_error(self, t: float, U: Macro) -> tuple[float, float]:
         """Largest difference between coarse values and those of the patches lifted from them."""
         one = self.varied()
-        error = float(np.abs(one.coarse(self.state(one, t, U)) - U).max())
+        error = float(np.abs(one.coarse(self.state(one, t, U)) - self._known(U)).max())
         unit = 1e-12 if self.problem.dtype == "float64" else 4 * float(np.finfo(np.float32).eps)
         return error, unit * max(float(np.abs(U).max()), np.finfo(float).tiny)
 

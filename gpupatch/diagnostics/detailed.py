@@ -92,9 +92,15 @@ def healed_details(scheme: FluxScheme, t: float, U: Macro) -> tuple[Micro, ...]:
     return tuple(found)
 
 
-def oscillation(grid: PatchGrid) -> NDArray[np.float64]:
-    """The fastest pattern that sites can hold: +1 and -1 in turn, [*sites]."""
-    return functools.reduce(np.multiply.outer, [(-1.0) ** np.arange(n) for n in grid.n_sites])
+def oscillation(grid: PatchGrid, apart: int = 1) -> NDArray[np.float64]:
+    """The fastest pattern that sites can hold: +1 and -1 in turn, [*sites].
+
+    Args:
+        grid: the patches.
+        apart: distance between the sites at which a field lives.
+    """
+    lines = [(-1.0) ** (np.arange(n) // apart) for n in grid.n_sites]
+    return functools.reduce(np.multiply.outer, lines)
 
 
 def _means(u: Micro, restriction: Restriction) -> Micro:

@@ -102,18 +102,17 @@ class LatticeVariations:
         """The next lower and the next higher order, as far as there are any."""
         order, grid = self.scheme.made_of.get("order", 4), self.problem.grid
         if order == SPECTRAL:
-            lower, higher = [p for p in ORDERS if p < min(grid.patches)][-1:], []
+            lower, higher = [p for p in reversed(ORDERS) if p < min(grid.patches)], []
         else:
             lower, higher = [p for p in ORDERS if p == order - 2], [order + 2]
             # on few periodic patches trigonometric interpolation is what is left
             spectral = self.scheme.kind != "flux" and all(map(grid.periodic, range(grid.ndim)))
             higher += [SPECTRAL] if spectral else []
-        made = [self.attempted("other_order", order=p) for p in lower]
-        for p in higher:
-            if (one := self.attempted("other_order", order=p)) is not None:
-                made.append(one)
-                break
-        return [one for one in made if one is not None]
+        made = []
+        for orders in (lower, higher):
+            attempts = (self.attempted("other_order", order=p) for p in orders)
+            made += [one for one in attempts if one is not None][:1]
+        return made
 
     def leap(self, inner_step: float, finer: int) -> tuple[Projection, float] | None:
         """The projection with leaps so many times as short, and the time of one macro step.

@@ -45,12 +45,13 @@ def with_core(grid: PatchGrid, core: float = 1.0, buffer: float = 1.0) -> PatchG
     )
 
 
-def with_reach(grid: PatchGrid, factor: float) -> PatchGrid | None:
+def with_reach(grid: PatchGrid, factor: float, staggered: bool = False) -> PatchGrid | None:
     """Coupled patches whose coupling reaches so many times as far, as exactly as sites allow.
 
     Args:
         grid: the patches as they are; between walls their centres move inwards.
         factor: factor on the reach, 2 or more.
+        staggered: whether fields live on alternate sites, for which patches have 4 k - 1 of them.
 
     Returns:
         The patches; None if they would interpolate beyond the next one, or not fit.
@@ -60,6 +61,8 @@ def with_reach(grid: PatchGrid, factor: float) -> PatchGrid | None:
         wide = round(factor * (n - 2 * e)) + 2 * e if grid.edgy else round(factor * (n - e)) + e
         if not grid.edgy and wide % 2 == 0:
             wide += 1
+        if staggered:
+            wide += (3 - wide) % 4
         if grid.shift[axis] * factor > 1 + 1e-9:
             return None
         if not grid.periodic(axis) and wide * grid.spacing[axis] > _length(grid, axis) / 2:
