@@ -100,8 +100,13 @@ def _is_mine(found: os.stat_result) -> bool:
     return not hasattr(os, "getuid") or found.st_uid == os.getuid()
 
 
+def source_name(text: str) -> str:
+    """Name of the module of a generated source, by the SHA-256 of its content."""
+    return f"_gpupatch_{hashlib.sha256(text.encode()).hexdigest()}"
+
+
 def load_source(text: str) -> ModuleType:
-    """Import generated source from a file named by the SHA-256 of its content.
+    """Import generated source from a file named by its content.
 
     Args:
         text: Python source.
@@ -112,9 +117,7 @@ def load_source(text: str) -> ModuleType:
     Raises:
         BackendError: if the file of that name holds something else.
     """
-    content = text.encode()
-    digest = hashlib.sha256(content).hexdigest()
-    name = f"_gpupatch_{digest}"
+    content, name = text.encode(), source_name(text)
     if name in sys.modules:
         return sys.modules[name]
     folder = cache_folder()

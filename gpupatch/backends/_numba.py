@@ -383,6 +383,7 @@ class NumbaKernels:
 def compiled(*choices) -> tuple[ModuleType, Program]:
     """The module generated for a rule, and the program it came from; see `generate`."""
     program = generate(*choices)
+    load_source(program.acts)
     return load_source(program.text), program
 
 

@@ -1,7 +1,7 @@
 """Passes that are the same for every rule, as plain functions that Numba can compile.
 
-Their text is copied into each generated module (see `_numba_source`), so that one file, named by
-its content, holds everything that is compiled together. States are [patch, field x sites], rows of
+Their text is copied into a generated module (see `_numba_source`), named by its content, from which
+those of the rules import. States are [patch, field x sites], rows of
 them [field x sites]; loops are explicit because array expressions inside parallel functions take
 seconds to compile.
 """

@@ -3,6 +3,9 @@
 While a burst runs, all that changes in a patch lives in one row `w`: the state, the stage states
 and, in float32, the frozen base and its rate. Offsets into the row are constants of the text, so
 the compiler sees that reads and writes do not overlap and vectorises without run-time checks.
+
+What does not depend on the rule is in a module of its own, the acts, from which all others import:
+it is compiled once, and still inlined everywhere.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from types import ModuleType
 import sympy as sp
 
 from gpupatch.backends import _numba_drivers, _numba_passes
+from gpupatch.backends._cache import source_name
 from gpupatch.backends._numba_loops import (
     assignments,
     function,
@@ -54,9 +58,9 @@ SINGLE, NOISY, MEASURES, LIFTS = {flags}
 _FOOTER = """
 OPTIONS = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
 INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-
-weighted = numba.njit(weighted, **{**INNER, "fastmath": {"contract", "nsz", "arcp", "reassoc"}})
 """
+_WEIGHTED = """\
+weighted = numba.njit(weighted, **{**INNER, "fastmath": {"contract", "nsz", "arcp", "reassoc"}})"""
 
 _ENTRIES = [
     "couple_all",
@@ -69,6 +73,9 @@ _ENTRIES = [
     "advance_blocks",
 ]
 """Functions that are called from Python."""
+
+_FROM_ACTS = ("couple_all", "couple_rates", "lift_patch", "normal", "settle", "weighted")
+"""Acts that programs call."""
 
 _OVER_PATCHES = [
     "couple_axis",
@@ -90,12 +97,14 @@ class Program:
 
     Attributes:
         text: Python source.
+        acts: Python source of the module that it imports from.
         point: scalars and statics of the rates, in the working precision.
         exact: scalars and statics of what is evaluated in float64.
         steps: the micro-stepper.
     """
 
     text: str
+    acts: str
     point: Lowering
     exact: Lowering
     steps: Steps
@@ -154,11 +163,13 @@ def generate(
         _measure(rule, geometry, exact, measured, single),
         _run_row(steps, geometry, size, row, refreshed),
         _pass_all(steps, geometry, size, row, refreshed),
-        _couplings(rule.ndim, single),
     ]
-    bodies = "\n\n".join([_functions(_numba_passes), *parts, _functions(_numba_drivers)])
+    acts = generate_acts(rule.ndim, dtype, threads)
+    imports = f"from {source_name(acts)} import {', '.join(_FROM_ACTS)}\n"
+    bodies = "\n\n".join([*parts, _functions(_numba_drivers)])
     title = f"Passes of gpupatch for the rule `{rule.name}`"
-    return Program(_module(title, dtype, header, bodies, threads), point, exact, steps)
+    text = _module(title, dtype, imports + header, bodies, threads)
+    return Program(text, acts, point, exact, steps)
 
 
 def generate_acts(ndim: int, dtype: str, threads: bool) -> str:
@@ -319,6 +330,6 @@ def _footer(bodies: str, threads: bool) -> str:
     for name in re.findall(r"^def (\w+)", bodies, flags=re.MULTILINE):
         options = "**OPTIONS" if name in _ENTRIES else "**INNER"
         parallel = ", parallel=True" if threads and name in _OVER_PATCHES else ""
-        if name != "weighted":
-            lines.append(f"{name} = numba.njit({name}, {options}{parallel})")
+        line = f"{name} = numba.njit({name}, {options}{parallel})"
+        lines.append(_WEIGHTED if name == "weighted" else line)
     return "\n".join(lines) + "\n"
