@@ -174,6 +174,7 @@ def errors_of():
     return measure
 
 
+@pytest.mark.slow
 def test_prk4_beats_the_equation_free_toolbox_at_every_burst_length_and_step(errors_of):
     ours, theirs = errors_of("prk4"), np.array(TOOLBOX["err_pirk4"])
     assert np.all(ours < theirs)

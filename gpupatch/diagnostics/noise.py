@@ -26,7 +26,10 @@ def noise(trial: Trial) -> Finding:
     one = variations.error_in_run(error)
     spread = np.sqrt(np.moveaxis(one**2, 1, 0).reshape(slope.shape[1], -1).mean(axis=1))
     signal = np.maximum(largest_by_field(slope) - SIGMAS * largest_by_field(error), trial.floor)
-    measured = float((signal / np.maximum(spread, np.finfo(float).tiny)).min())
+    seen = spread > 0
+    if not seen.any():
+        return Finding("D7", name, verdict=SKIP, advice="nothing is random in this state")
+    measured = float((signal[seen] / spread[seen]).min())
     times = max(1, math.ceil((LEAST / measured) ** 2))
     replicas = variations.advice("replicas")
     return at_least(

@@ -23,7 +23,7 @@ DENSE = 200
 NEUTRAL = 1e-8
 """Growth over one macro step that is rounding."""
 PERTURBATION = 1e-6
-"""Size of perturbations, in units of the largest value."""
+"""Size of perturbations, in units of the largest value; of 1 about a state of zeros."""
 UNSETTLED = 0.1
 """Share of a mode that a step may turn into others; what exceeds it is no mode yet."""
 KRYLOV = 12
@@ -128,7 +128,7 @@ def derivative(step: StepMap, v: NDArray[np.float64]) -> NDArray[np.float64]:
     size = np.abs(v).max()
     if size == 0:
         return np.zeros_like(v)
-    small = PERTURBATION * max(float(np.abs(step.base).max()), np.finfo(float).tiny) / size
+    small = PERTURBATION * (float(np.abs(step.base).max()) or 1.0) / size
     ahead, behind = step.advance(step.base + small * v), step.advance(step.base - small * v)
     return (ahead - behind) / (2 * small)
 

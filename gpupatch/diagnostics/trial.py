@@ -84,8 +84,9 @@ class Trial:
         floor = max(tolerance max|U|, round-off) / slow time
         """
         largest = largest_by_field(self.U)
-        least = 1e3 * np.finfo(float).eps * max(float(largest.max()), np.finfo(float).tiny)
-        return np.maximum(self.tolerance * largest, least) / self.slow_time
+        least = 1e3 * np.finfo(float).eps * float(largest.max())
+        floor = np.maximum(self.tolerance * largest, least) / self.slow_time
+        return np.maximum(floor, np.finfo(float).tiny)
 
     def relative(self, difference: Macro, rate: Macro, error: Macro | None = None) -> float:
         """Largest |difference| over max(largest |rate|, floor), field by field.

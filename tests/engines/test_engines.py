@@ -66,7 +66,7 @@ def test_the_energy_of_configuration_4_is_that_published_by_nist(engine):
     assert engine.potential_energy()[0] == pytest.approx(-16.790321304625856, rel=1e-10)
 
 
-@pytest.mark.parametrize("sides", [(5, 5, 5), (9, 9)])
+@pytest.mark.parametrize("sides", [(5, 5, 5), pytest.param((9, 9), marks=pytest.mark.slow)])
 def test_two_backends_and_lammps_agree_on_a_trajectory(lammps, shaken, sides):
     """To 1e-12 of the box over 100 steps in float64, in 3 and in 2 dimensions."""
     model, state = ParticleModel(len(sides), Newton(), LJ), shaken(sides)

@@ -139,6 +139,7 @@ def test_a_template_is_stretched_to_the_density_and_keeps_its_shape():
     np.testing.assert_array_equal(lifted.memory, state.memory)
 
 
+@pytest.mark.slow
 def test_a_template_heals_faster_than_a_crystal():
     model = fluid(NoseHoover(), seed=8)
     kernels = kernels_of(model, "numba")

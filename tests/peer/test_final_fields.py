@@ -20,6 +20,12 @@ TURN = 2 * np.pi
 CENTRED = [(-np.pi, np.pi)]
 
 
+@pytest.fixture(params=["numpy", pytest.param("numba", marks=pytest.mark.slow)])
+def backend(request):
+    """Numba is compared with NumPy for every pass elsewhere; whole runs of both take their time."""
+    return get_backend(request.param)[0]
+
+
 def stored(path):
     with np.load(TESTS / path, allow_pickle=False) as arrays:
         return dict(arrays)

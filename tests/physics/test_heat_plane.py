@@ -40,6 +40,7 @@ def test_errors_of_stepped_patches_are_those_of_the_table(error, order):
     assert np.log2(found[1] / found[2]) > order - 0.1
 
 
+@pytest.mark.slow
 def test_spectral_patches_leave_the_error_of_aliasing(error):
     """V1c: 4.8e-4 with 8 patches, 1.8e-11 with 16."""
     assert error("v01c_heat_2d", 8, "spectral") == pytest.approx(4.8e-4, rel=0.03)

@@ -70,6 +70,7 @@ def test_measured_fluxes_keep_fourth_order(run):
     assert observed_orders(errors) == pytest.approx(published, abs=0.2)
 
 
+@pytest.mark.slow
 def test_the_propagator_does_what_thousands_of_micro_steps_do(backend):
     """V6: the slope of one burst by RK4 steps and by the exact propagator of the rule."""
     grid = gp.PatchGrid(

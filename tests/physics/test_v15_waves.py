@@ -75,6 +75,7 @@ def test_waves_of_patches_keep_their_amplitude(backend, order):
     np.testing.assert_allclose(amplitude / amplitude[0], 1, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_spectral_waves_err_by_the_micro_steps_alone(run):
     """V15 as a run: against the lattice in closed form, second order in the micro-step."""
     coarse, fine = (
@@ -99,6 +100,7 @@ def test_layers_leave_the_error_of_the_interpolation_alone(order):
     np.testing.assert_allclose(found[2:10], np.repeat(expected, 4), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_sound_runs_through_patches_as_through_the_whole_rod(run):
     """V15 as a run: two periods, all micro-vibrations included; the speed to 2e-4."""
     solution = run("v15_thin_layers")

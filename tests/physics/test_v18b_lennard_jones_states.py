@@ -33,6 +33,7 @@ def measured(density, n, duration, boxes=1):
     return {name: values.ravel() for name, values in scheme.estimates(run).items()}
 
 
+@pytest.mark.slow
 def test_one_state_agrees_with_the_published_one_within_its_own_error():
     """V18b, one state, fewer particles."""
     found = measured([0.82], n=256, duration=8.0, boxes=2)

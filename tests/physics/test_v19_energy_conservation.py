@@ -45,6 +45,7 @@ def slope_of(fluctuation):
     return np.polyfit(np.log(list(fluctuation)), np.log(list(fluctuation.values())), 1)[0]
 
 
+@pytest.mark.slow
 def test_the_energy_fluctuates_with_the_square_of_the_time_step():
     """V19, fewer particles."""
     kernels, state = settled_liquid(256)

@@ -65,6 +65,7 @@ def test_the_conductivity_of_driven_boxes_is_that_of_equilibrium():
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_strongly_driven_box_shows_the_transport_within_its_own_error():
     """V20, one strength, fewer particles; 10 % of the reference are allowed besides."""
     for name, dynamics, drive, strength, reference in (

@@ -61,7 +61,7 @@ def test_a_search_that_fails_says_so_with_its_exit_code(case, capsys):
 
 
 def test_a_simulation_may_come_first(case, tmp_path):
-    assert main(["steady", case, "--backend", "numpy", "--after", "60", "--out", "settled"]) == 0
+    assert main(["steady", case, "--backend", "numpy", "--after", "8", "--out", "settled"]) == 0
     with xr.open_dataset(tmp_path / "settled" / "steady.nc") as ds:
         assert np.abs(ds["u"].values).max() < 1e-6
 
