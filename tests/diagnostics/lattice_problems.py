@@ -34,9 +34,9 @@ def screened(u, w, reach, tau, dx):
     )
 
 
-def remembering(tau, burst=0.05, dt=None):
+def remembering(tau, burst=0.05, dt=None, buffer=1.2):
     """The telegraph equation with its flux hidden."""
-    grid = gp.PatchGrid(RING, [8], core=0.08, buffer=1.2, dx=0.04, allow_overlap=True)
+    grid = gp.PatchGrid(RING, [8], core=0.08, buffer=buffer, dx=0.04, allow_overlap=True)
     problem = gp.Problem(telegraph, grid, {"D": 1.0, "tau": tau})
     return gp.BurstScheme(
         problem, NUMPY, gp.Burst(burst, dt=dt), order="spectral", hidden={"q": 0.0}

@@ -20,7 +20,11 @@ KERNEL_CHANGES = {
     0.5: (0.7062322413937091, 0.6586298679111882, "FAIL"),
 }
 """Range of an exponential kernel: changes on doubling a patch .25 wide, twice; verdict."""
-RELIFTS = {(0.001, 0.005): 0.10934757378991333, (0.001, 0.05): 0.009628203303474301}
+RELIFTS = {
+    (0.001, 0.005): 0.10934757378991333,
+    (0.001, 0.05): 0.009628203303474301,
+    (0.001, 0.5): 0.0005837289410857539,
+}
 """(memory, burst) of the telegraph equation: change of U by a fresh lift."""
 
 
@@ -66,7 +70,9 @@ def test_changes_on_doubling_a_patch_are_those_of_the_kernel(reach):
 
 @pytest.mark.parametrize(("tau", "burst"), RELIFTS)
 def test_a_fresh_lift_costs_what_the_telegraph_equation_says(tau, burst):
-    scheme = remembering(tau, burst, dt=2e-4)
+    # what spreads in the longest bursts must not reach the core
+    long = burst > 0.1
+    scheme = remembering(tau, burst, dt=1e-3 if long else 2e-4, buffer=3.2 if long else 1.2)
     U = scheme.initial(COSINE)
     found = memory(Trial(MeasuredVariations(scheme), 0.0, U, span=100.0))
     assert found.measured == pytest.approx(RELIFTS[tau, burst], rel=0.02)
