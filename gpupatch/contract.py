@@ -232,7 +232,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and abs(value) < _WORD
+    return isinstance(value, Integral) and not isinstance(value, bool) and abs(int(value)) < _WORD
 
 
 def _is_array(value: Any) -> bool:

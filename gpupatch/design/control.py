@@ -136,7 +136,7 @@ def control(
     if not 0 < tolerance < 1:
         raise InputError(f"`tolerance` is {tolerance}; give a number between 0 and 1.")
     change = _change(scheme, what)
-    drawn, label = functional_of(scheme, functional)
+    drawn, label = functional_of(scheme.names, functional)
     known: dict[float, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
     def members(value: float) -> NDArray[np.float64]:

@@ -95,7 +95,7 @@ class Ensemble:
             functional: "mean u", "max u", "min u", "middle u" of a field u, "norm", or a function
                 of coarse values [field, *patch axes].
         """
-        drawn, _ = functional_of(self.scheme, functional)
+        drawn, _ = functional_of(self.scheme.names, functional)
         lead = len(self.names) + 1
         flat = self.samples.reshape(-1, *self.samples.shape[lead:])
         return np.array([drawn(one) for one in flat]).reshape(self.samples.shape[:lead])
@@ -219,7 +219,8 @@ def ensemble(
 
     Source: Xiu and Hesthaven (2005), section 3.1 [XiuHesthaven2005].
     """
-    problem = scheme.problem  # pyright: ignore[reportAttributeAccessIssue]
+    one: Any = scheme
+    problem = one.problem
     if problem.members:
         raise SchemeError(
             f"the scheme sweeps `{next(iter(problem.members))}` already. Give a scheme of one "
@@ -229,7 +230,7 @@ def ensemble(
     names = tuple(parameters)
     rules = [_quadrature(parameters[name], nodes) for name in names]
     members = {name: tuple(map(float, rule[0])) for name, rule in zip(names, rules, strict=True)}
-    many = scheme.variant(problem=replace(problem, members=members))
+    many = one.variant(problem=replace(problem, members=members))
     solution = simulate(many, initial, end, start=start, save=save, projection=projection)
     if solution.failure is not None:
         raise solution.failure

@@ -42,6 +42,7 @@ class BoxFluxTrial:
         projection: the method that leaps, or None.
         tolerance: relative error that is accepted.
         budget: micro-steps of particles that one comparison may take.
+        least: rate of change below which nothing matters.
     """
 
     scheme: BoxFluxScheme
@@ -50,12 +51,14 @@ class BoxFluxTrial:
     projection: Projection | None
     tolerance: float
     budget: float
+    least: float = 0.0
 
     @functools.cached_property
     def drives(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Value and gradient of the field on the faces; where it is uniform, of a test gradient."""
         value, gradient = self.scheme.at_faces(self.t, self.U)
-        if not gradient.any():
+        rounding = 1e3 * np.finfo(float).eps * np.abs(value).max() / self.scheme.grid.gap[0]
+        if not np.abs(gradient).max() > rounding:
             gradient = np.full_like(gradient, self.scheme.strength or 0.1)
         return value, gradient
 
@@ -98,8 +101,12 @@ class BoxFluxTrial:
         if not scheme.grid.periodic(0):
             slope = np.diff(gradient, axis=1)
         matrix = (slope[:-1] - slope[-1]).T / scheme.grid.gap[0]
-        coefficient = self.plain.coefficient(4).value / float(scheme.variant().weight[0])
-        return np.sort(-np.linalg.eigvals(matrix).real) * coefficient
+        return np.sort(-np.linalg.eigvals(matrix).real) * self.diffusivity
+
+    @functools.cached_property
+    def diffusivity(self) -> float:
+        """Transport coefficient over what a unit of the field weighs."""
+        return self.plain.coefficient(4).value / float(self.scheme.variant().weight[0])
 
 
 @dataclass(eq=False)
@@ -171,10 +178,11 @@ def _resolution(trial: BoxFluxTrial) -> Finding:
         np.diff(scheme.variant(order=o).at_faces(trial.t, trial.U)[1], axis=1)
         for o in (order, order + 2)
     )
-    size = float(np.abs(better).max())
-    apart = float(np.abs(better - mine).max()) / size if size else 0.0
+    size, apart = float(np.abs(better).max()), float(np.abs(better - mine).max())
+    if apart > trial.tolerance * size and trial.least:
+        size = max(size, trial.least * scheme.grid.gap[0] / trial.diffusivity)
     return at_most(
-        "D1'", name, apart, trial.tolerance,
+        "D1'", name, apart / size if size else 0.0, trial.tolerance,
         "use more `grid.patches`, or a higher `scheme.order`.",
     )  # fmt: skip
 
@@ -247,7 +255,7 @@ def _flux_noise(trial: BoxFluxTrial) -> Finding:
     error = math.sqrt(float(np.square(slope.error).mean()) / replicas)
     if error == 0:
         return Finding("D7", name, advice="no gradient drives a box, so that nothing is noisy.")
-    ratio = float(np.abs(slope.values).max()) / error
+    ratio = max(float(np.abs(slope.values).max()), trial.least) / error
     more = (LEAST_SIGNAL / max(ratio, 1e-3)) ** 2
     return at_least(
         "D7", name, ratio, LEAST_SIGNAL, LEAST_SIGNAL / 5,

@@ -83,8 +83,18 @@ def locality(variations: ParticleVariations, tolerance: float) -> Finding:
     )  # fmt: skip
 
 
-def healing(variations: ParticleVariations, t: float, U: Macro, tolerance: float) -> Finding:
-    """D3: wider buffers, other ends and other times of the burst change nothing."""
+def healing(
+    variations: ParticleVariations, t: float, U: Macro, tolerance: float, least: float = 0.0
+) -> Finding:
+    """D3: wider buffers, other ends and other times of the burst change nothing.
+
+    Args:
+        variations: of the scheme.
+        t: time of the state.
+        U: coarse values.
+        tolerance: relative error that is accepted.
+        least: rate of change below which nothing matters.
+    """
     begin, end = variations.healing, variations.length
     middle = (begin + end) / 2
     advice = "Widen `grid.buffer` or shorten `burst.length`"
@@ -107,7 +117,7 @@ def healing(variations: ParticleVariations, t: float, U: Macro, tolerance: float
         for told, (one, than) in trials.items()
     ]  # fmt: skip
     if isinstance(variations.scheme, ParticleBurstScheme):
-        level = _level(variations, t, U, tolerance)
+        level = _level(variations, t, U, tolerance, least)
         found += [level] if level.verdict != SKIP else []
     return worst(found)
 
@@ -160,19 +170,26 @@ def relift(variations: ParticleVariations) -> Finding:
             "Patches are not filled with what they should hold: this is a fault of the lift.",
         )  # fmt: skip
     bias = abs(float(apart.mean()))
-    error = float(apart.std(ddof=1) / math.sqrt(apart.size))
+    rounding = 1e3 * float(np.finfo(variations.problem.dtype).eps * held.wanted.max())
+    error = max(float(apart.std(ddof=1) / math.sqrt(apart.size)), rounding, 1e-300)
     return at_most(
-        "D6", "|R L U - U| on average, in standard errors", bias / max(error, 1e-300), SIGMAS,
+        "D6", "|R L U - U| on average, in standard errors", bias / error, SIGMAS,
         "Patches hold too much or too little on average: this is a fault of the lift.",
         mean=bias, standard_error=error,
     )  # fmt: skip
 
 
-def noise(variations: ParticleVariations, t: float, U: Macro) -> Finding:
+def noise(variations: ParticleVariations, t: float, U: Macro, least: float = 0.0) -> Finding:
     """D7: the largest slope is five standard errors, of the mean over all replicas, or more.
 
     The slope is that of the diffusivity which the patches show; the error is the root mean square
     over the cells.
+
+    Args:
+        variations: of the scheme.
+        t: time of the state.
+        U: coarse values.
+        least: rate of change below which nothing matters.
     """
     name, used = "largest slope over its standard error", _replicas(variations)
     own = variations.scheme.variant()
@@ -185,7 +202,7 @@ def noise(variations: ParticleVariations, t: float, U: Macro) -> Finding:
     if deviation == 0:
         return Finding("D7", name, advice="nothing is random in the slopes.")
     signal = abs(variations.diffusivity.value) * float(np.abs(ideal_slope(own, t, U)).max())
-    ratio = signal / deviation
+    ratio = max(signal, least) / deviation
     wanted = math.ceil(used * (LEAST_SIGNAL / max(ratio, 1e-3)) ** 2)
     return at_least(
         "D7", f"{name}, with {used} replicas", ratio, LEAST_SIGNAL, LEAST_SIGNAL / 5,
@@ -250,7 +267,9 @@ def _other_edges(variations: ParticleVariations) -> str | None:
     return "reflecting" if scheme.edges == "open" else "open"
 
 
-def _level(variations: ParticleVariations, t: float, U: Macro, tolerance: float) -> Finding:
+def _level(
+    variations: ParticleVariations, t: float, U: Macro, tolerance: float, least: float
+) -> Finding:
     """What cores lose through the ends of patches of uniform density, beside the slopes of U."""
     scheme = variations.scheme
     assert isinstance(scheme, ParticleBurstScheme)
@@ -259,6 +278,7 @@ def _level(variations: ParticleVariations, t: float, U: Macro, tolerance: float)
     )
     c2 = scheme.profile(t, U)[:, 2]
     slope = 2 * variations.diffusivity.value * math.sqrt(float((c2**2).mean()))
+    slope = max(slope, least, 1e-300)
     seen = level_slopes(own, variations.densities).mean(axis=1)
     error = float(seen.std(ddof=1) / math.sqrt(len(seen)))
     found = Noisy(abs(float(seen.mean())) / slope, error / slope, len(seen))

@@ -86,8 +86,9 @@ def _diagnosed(
     if isinstance(scheme, BoxFluxScheme):
         ids = tuple(id for id in wanted if not free or id in ("D1", "D1'", "D11"))
         trial = BoxFluxTrial(
-            scheme, t, U, projection, tolerance, box_work(scheme, projection, span)
-        )
+            scheme, t, U, projection, tolerance, box_work(scheme, projection, span),
+            particle_macro.least_rate(U, tolerance, projection, span),
+        )  # fmt: skip
         return Diagnosis(_ordered(box_flux_findings(trial, ids)), tolerance)
     if not isinstance(scheme, DensityScheme):
         raise InputError(f"there are no diagnostics for the `{scheme.kind}` scheme of this kind.")
@@ -113,20 +114,22 @@ def density_checks(
         free: whether D3 is theory alone.
         span: model time of the run.
     """
-    v = variations
+    v, least = variations, particle_macro.least_rate(U, tolerance, projection, span)
     return {
         "D1": lambda: particle_checks.scale_separation(v, tolerance),
-        "D1'": lambda: particle_macro.resolution(v, t, U, tolerance),
+        "D1'": lambda: particle_macro.resolution(v, t, U, tolerance, least),
         "D2": lambda: particle_checks.locality(v, tolerance),
         "D3": lambda: (
-            particle_checks.protection(v) if free else particle_checks.healing(v, t, U, tolerance)
+            particle_checks.protection(v)
+            if free
+            else particle_checks.healing(v, t, U, tolerance, least)
         ),
         "D4": lambda: particle_checks.memory(v, tolerance),
         "D5": lambda: particle_checks.description(v, tolerance),
         "D6": lambda: particle_checks.relift(v),
-        "D7": lambda: particle_checks.noise(v, t, U),
+        "D7": lambda: particle_checks.noise(v, t, U, least),
         "D8": lambda: particle_macro.stability(v, t, projection, tolerance),
-        "D9": lambda: particle_macro.spectral_gap(v, t, U, projection, span),
+        "D9": lambda: particle_macro.spectral_gap(v, t, U, projection, tolerance, span),
         "D10": lambda: particle_macro.conservation(v, t, U, projection),
         "D11": lambda: particle_macro.precision(v),
     }

@@ -75,8 +75,36 @@ def rates(scheme: DensityScheme, t: float) -> NDArray[np.float64]:
     return np.sort(found)
 
 
-def resolution(variations: ParticleVariations, t: float, U: Macro, tolerance: float) -> Finding:
-    """D1': the next higher order of interpolation finds the same slope; patches leave gaps."""
+def least_rate(
+    U: Macro, tolerance: float, projection: Projection | None, span: float | None
+) -> float:
+    """Rate of change below which nothing matters, tolerance max|U| / slow time.
+
+    Args:
+        U: coarse values.
+        tolerance: relative error that is accepted.
+        projection: the method that leaps, whose step is the slow time where no span is known.
+        span: model time of the run.
+
+    Returns:
+        The rate; 0 where no slow time is known.
+    """
+    slow = span or (projection.step if projection is not None else None)
+    return tolerance * float(np.abs(U).max()) / slow if slow else 0.0
+
+
+def resolution(
+    variations: ParticleVariations, t: float, U: Macro, tolerance: float, least: float = 0.0
+) -> Finding:
+    """D1': the next higher order of interpolation finds the same slope; patches leave gaps.
+
+    Args:
+        variations: of the scheme.
+        t: time of the state.
+        U: coarse values.
+        tolerance: relative error that is accepted.
+        least: rate of change below which nothing matters.
+    """
     scheme = variations.scheme
     share = max(w / gap for w, gap in zip(scheme.problem.width, scheme.grid.gap, strict=True))
     order, name = scheme.made_of.get("order", 2), "change of the slope with the next higher order"
@@ -84,10 +112,12 @@ def resolution(variations: ParticleVariations, t: float, U: Macro, tolerance: fl
         return Finding("D1'", name, advice="there is no higher order.")
     mine = ideal_slope(scheme.variant(), t, U)
     better = ideal_slope(scheme.variant(order=order + 2), t, U)
-    size = float(np.abs(better).max())
-    apart = float(np.abs(better - mine).max()) / size if size else 0.0
+    size, apart = float(np.abs(better).max()), float(np.abs(better - mine).max())
+    if apart > tolerance * size and least:
+        # slopes at diffusivity 1, beside the least that matters at that of the patches
+        size = max(size, least / max(variations.diffusivity.value, 1e-300))
     found = at_most(
-        "D1'", f"{name} of the interpolation", apart, tolerance,
+        "D1'", f"{name} of the interpolation", apart / size if size else 0.0, tolerance,
         "use more `grid.patches`, or a higher `scheme.order`.", width_over_distance=share,
     )  # fmt: skip
     if found.raised or share <= LARGEST_SHARE:
@@ -170,6 +200,7 @@ def spectral_gap(
     t: float,
     U: Macro,
     projection: Projection | None,
+    tolerance: float,
     span: float | None = None,
 ) -> Finding:
     """D9: what heals in a patch does so much faster than the coarse field changes, or is wanted.
@@ -183,7 +214,7 @@ def spectral_gap(
     beta = fast_rate(variations)
     if beta is None:
         return Finding("D9", name, advice="lifted patches have nothing to heal.")
-    alpha = max(slow_rate(variations, t, U), 0.0 if span is None else 1 / span)
+    alpha = max(slow_rate(variations, t, U, tolerance), 0.0 if span is None else 1 / span)
     if alpha == 0:
         return Finding("D9", name, advice="the coarse field does not change.")
     return at_least(
@@ -213,10 +244,19 @@ def fast_rate(variations: ParticleVariations) -> float | None:
     return variations.diffusivity.value / volume ** (2 / scheme.grid.ndim)
 
 
-def slow_rate(variations: ParticleVariations, t: float, U: Macro) -> float:
-    """Rate of change of the coarse field, relative to its largest deviation from the mean."""
+def slow_rate(variations: ParticleVariations, t: float, U: Macro, tolerance: float) -> float:
+    """Rate of change of the coarse field, relative to its largest deviation from the mean.
+
+    Deviations below tolerance max|U| do not matter, and are taken as that.
+
+    Args:
+        variations: of the scheme.
+        t: time of the state.
+        U: coarse values.
+        tolerance: relative error that is accepted.
+    """
     slope = np.abs(ideal_slope(variations.scheme.variant(), t, U)).max()
-    apart = np.abs(U - U.mean()).max()
+    apart = max(np.abs(U - U.mean()).max(), tolerance * np.abs(U).max())
     return float(abs(variations.diffusivity.value) * slope / apart) if apart else 0.0
 
 

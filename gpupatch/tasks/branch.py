@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -235,11 +235,11 @@ def _told(special: SpecialPoint) -> dict[str, Any]:
     return told
 
 
-def functional_of(oracle: Oracle, given: str | Functional) -> tuple[Functional, str]:
+def functional_of(names: Sequence[str], given: str | Functional) -> tuple[Functional, str]:
     """What a state is drawn as, and its name.
 
     Args:
-        oracle: for the names of the fields.
+        names: of the coarse fields.
         given: "norm" (root mean square of all coarse values), "mean u", "max u", "min u" or
             "middle u" of a field u, or a function of coarse values [field, *patch axes].
 
@@ -254,11 +254,11 @@ def functional_of(oracle: Oracle, given: str | Functional) -> tuple[Functional, 
     if how not in _FUNCTIONALS:
         known = ("norm", *(f"{one} FIELD" for one in _FUNCTIONALS))
         raise InputError(f"there is no functional `{given}`. {suggestion(given, known)}")
-    if name not in oracle.names:
+    if name not in names:
         raise InputError(
-            f"the functional `{given}` wants a field `{name}`. {suggestion(name, oracle.names)}"
+            f"the functional `{given}` wants a field `{name}`. {suggestion(name, names)}"
         )
-    index, function = oracle.names.index(name), _FUNCTIONALS[how]
+    index, function = names.index(name), _FUNCTIONALS[how]
     return (lambda U: float(function(U[index]))), given
 
 

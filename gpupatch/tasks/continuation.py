@@ -162,7 +162,7 @@ def continue_(
             "branches of a random micro-simulator are not followed: corrections would chase the "
             "noise. Find its steady states one by one with `gpupatch.steady(..., value=...)`."
         )
-    drawn, label = functional_of(oracle, functional)
+    drawn, label = functional_of(oracle.names, functional)
     p = oracle.value if start is None else float(start)
     interval = (min(p, end), max(p, end)) if bounds is None else (min(bounds), max(bounds))
     if not interval[0] <= p <= interval[1]:

@@ -164,15 +164,23 @@ def selected(samples: Samples, sets: Sequence[Active], tolerance: float) -> Sele
     """The smallest set that predicts unseen states as well as any.
 
     As well means that the mean square error is larger than that of the best set by no more than
-    tolerance^2 of the mean square of the slopes.
+    tolerance^2 of the mean square of the slopes; where slopes are random, by no more than that and
+    one standard error of the difference.
 
     Args:
         samples: the samples.
         sets: sets of terms, from small to large.
         tolerance: root mean square error that is accepted, relative to the slopes.
+
+    Source: Breiman, Friedman, Olshen and Stone (1984), section 3.4.3, for the rule of one standard
+    error [Breiman1984].
     """
-    means = np.array([prediction_errors(samples, one).mean() for one in sets])
-    enough = means - means.min() <= tolerance**2 * samples.power
+    errors = np.stack([prediction_errors(samples, one) for one in sets])
+    means = errors.mean(axis=1)
+    excess = errors - errors[np.argmin(means)]
+    random = samples.parts.shape[2] > 0
+    uncertain = excess.std(axis=1, ddof=1) / np.sqrt(errors.shape[1]) if random else 0.0
+    enough = excess.mean(axis=1) - uncertain <= tolerance**2 * samples.power
     unexplained = np.maximum(means - samples.noise.mean(), 0) / (samples.power or 1.0)
     return Selection(sets[int(np.argmax(enough))], tuple(sets), unexplained)
 

@@ -74,11 +74,11 @@ def colloids(seed=0, replicas=32):
     cells = gp.particle_grid([(0.0, 36.0)], [3], width=12.0, boundary=[ends])
     pair = gp.Pair(repulsion, {"strength": 0.1, "size": 1.4}, cutoff=3.5)
     model = gp.ParticleModel(1, gp.Brownian(), pair)
-    problem = gp.ParticleProblem(model, cells, {"temperature": 1.0}, core=4.0, seed=seed)
-    burst = gp.Burst(0.4, heal=0.1, dt=0.2, replicas=replicas)
+    problem = gp.ParticleProblem(model, cells, {"temperature": 1.0}, core=3.6, seed=seed)
+    burst = gp.Burst(0.3, heal=0.1, dt=0.1, replicas=replicas)
     sampling = gp.Sampling(lift="stochastic", number="rounded", common=True)
     backend, _ = gp.get_backend("numba")
-    return gp.ParticleFluxScheme(problem, backend, burst, sampling=sampling, diffusivity=1.8)
+    return gp.ParticleFluxScheme(problem, backend, burst, sampling=sampling, diffusivity=3.0)
 
 
 def walkers_between(x):
