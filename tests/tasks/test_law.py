@@ -106,38 +106,6 @@ def test_a_law_whose_term_is_not_offered_is_told_not_to_close():
     assert not found.closes
 
 
-def rods(replicas, count):
-    """Hard rods, D(rho) = 1/(1 - rho)^2."""
-    grid = gp.particle_grid([(0.0, 720.0)], [6], width=120.0)
-    model = gp.ParticleModel(1, gp.HardRods(1.0))
-    problem = gp.ParticleProblem(model, grid, {"temperature": 1.0}, core=40.0, seed=3)
-    sampling = gp.Sampling("stochastic", "rounded", common=True)
-    scheme = gp.ParticleFluxScheme(
-        problem, B, gp.Burst(16.0, replicas=replicas), 4, sampling=sampling
-    )
-    terms = ["density_xx", "(density density_x)_x", "(density^2 density_x)_x"]
-    return gp.law(scheme, {"density": (0.1, 0.5)}, terms=terms, count=count, waves=2)
-
-
-def test_hard_rods_diffuse_as_their_density_tells_within_the_error_bar():
-    """V17: D = 1/(1 - rho)^2 within 3.5 standard errors of a short measurement."""
-    found = rods(48, 10)
-    D, error = found.diffusivity(0.3)
-    assert error < 0.35
-    assert abs(D - 1 / 0.49) < 3.5 * error
-
-
-@pytest.mark.slow
-def test_hard_rods_diffuse_as_their_density_tells_within_two_percent():
-    """V17: 2 % or two standard errors, over a range of densities."""
-    found = rods(1600, 20)
-    levels = np.array([0.2, 0.25, 0.3, 0.35, 0.4])
-    D, error = found.diffusivity(levels)
-    expected = 1 / (1 - levels) ** 2
-    assert (error < 0.035 * expected).all()
-    assert (np.abs(D - expected) < np.maximum(0.02 * expected, 2 * error)).all()
-
-
 def test_states_of_a_run_serve_as_well_as_random_ones():
     scheme = coupled("burgers", 12, 1.0, {"nu": 0.05}, 0.0025)
     start = {"u": lambda x: np.sin(2 * np.pi * x) + 0.3 * np.cos(4 * np.pi * x)}
