@@ -92,6 +92,9 @@ def _diagnosed(
         return Diagnosis(_ordered(box_flux_findings(trial, ids)), tolerance)
     if not isinstance(scheme, DensityScheme):
         raise InputError(f"there are no diagnostics for the `{scheme.kind}` scheme of this kind.")
+    if not U.any():
+        nothing = {id: Finding(id, "", advice="there are no particles.") for id in wanted}
+        return Diagnosis(_ordered(nothing), tolerance)
     work = FREE_WORK if free else work_of(scheme, t, U, projection, span)
     variations = ParticleVariations.at(scheme, t, U, work)
     checks = density_checks(variations, t, U, projection, tolerance, free, span)
