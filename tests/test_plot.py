@@ -412,7 +412,7 @@ def test_a_killed_run_without_report_is_drawn(tmp_path):
 
 
 def test_a_directory_without_a_result_is_refused(tmp_path):
-    with pytest.raises(InputError, match=f"cannot read the result in `{tmp_path}`"):
+    with pytest.raises(InputError, match=f"there is no result in `{tmp_path}`"):
         plot_run(tmp_path)
 
 

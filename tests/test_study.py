@@ -458,7 +458,10 @@ def test_the_command_runs_a_study_and_refuses_to_overwrite_it(tmp_path, capsys, 
     told = capsys.readouterr().out
     assert "worth their cost" in told
     assert "to go" in told
-    assert (tmp_path / "studies" / "heat1d" / "study.png").exists()
+    picture = tmp_path / "studies" / "heat1d" / "study.png"
+    picture.unlink()
+    assert main(["plot", str(picture.parent)]) == 0
+    assert picture.exists()
     assert main(words) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert main([*words, "--overwrite", "--quiet"]) == 0

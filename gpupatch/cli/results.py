@@ -85,6 +85,6 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS = (
     Command("info", "show the report of a run", _info, directory_argument),
-    Command("plot", "draw the result of a run", _plot, _plot_arguments),
+    Command("plot", "draw the result of a run, a task or a study", _plot, _plot_arguments),
     Command("export", "write the result of a run for other tools", _export, _export_arguments),
 )

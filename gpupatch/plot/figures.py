@@ -8,11 +8,18 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from gpupatch.errors import InputError
+from gpupatch.plot.bifurcation import bifurcation_figure, steady_figure
 from gpupatch.plot.geometry import axes_of, field_names
+from gpupatch.plot.law import law_figure
 from gpupatch.plot.lines import line_figure
 from gpupatch.plot.maps import map_figure
+from gpupatch.plot.modes import spectrum_figure
+from gpupatch.plot.pareto import study_figure
 from gpupatch.plot.replicas import mean_of_replicas
+from gpupatch.plot.slow_variables import slow_variables_figure
 from gpupatch.plot.style import styled
+
+_RUN = "solution"
 
 
 @styled
@@ -43,12 +50,12 @@ def plot_dataset(ds: xr.Dataset) -> Figure:
 def plot_run(
     directory: str | os.PathLike[str], output: str | os.PathLike[str] | None = None
 ) -> Path:
-    """Draw the result of a run into a picture.
+    """Draw the result of a run, of a task or of a study into a picture.
 
     Args:
-        directory: where the run wrote `solution.nc` and `report.json`.
-        output: the picture; `plot.png` in the directory when absent. The suffix chooses the
-            format (png, pdf, svg).
+        directory: where it wrote `solution.nc`, or `steady.nc` and the like, and `report.json`.
+        output: the picture; `plot.png` or `steady.png` and the like in the directory when absent.
+            The suffix chooses the format (png, pdf, svg).
 
     Returns:
         The path of the picture.
@@ -57,24 +64,36 @@ def plot_run(
         InputError: when the directory holds no readable result, or nothing to draw.
     """
     folder = Path(directory)
-    path = folder / "plot.png" if output is None else Path(output)
+    name = next((one for one in _FIGURES if (folder / f"{one}.nc").exists()), _RUN)
+    result, report = folder / f"{name}.nc", folder / "report.json"
+    picture = "plot.png" if name == _RUN else f"{name}.png"
+    path = folder / picture if output is None else Path(output)
     if path.is_dir():
         raise InputError(f"`{path}` is a directory. Give the name of a picture, such as plot.pdf.")
     if output is None and path.is_symlink():
         raise InputError(f"`{path}` is a link; the picture would end up elsewhere. Remove it.")
-    for file in (folder / "solution.nc", folder / "report.json"):
+    for file in (result, report):
         if file.exists() and not file.is_file():
             raise InputError(f"`{file}` is no file. Give the directory of a gpupatch run.")
     try:
-        ds = xr.open_dataset(folder / "solution.nc", decode_times=False)
+        ds = xr.open_dataset(result, decode_times=False)
+    except FileNotFoundError as error:
+        known = ", ".join(f"{one}.nc" for one in _FIGURES)
+        raise InputError(
+            f"there is no result in `{folder}`: none of {known}. Give the directory of a gpupatch "
+            "run."
+        ) from error
     except (OSError, ValueError) as error:
         raise InputError(
-            f"cannot read the result in `{folder}` ({error}). Give the directory of a gpupatch "
-            "run. While the run is going on, or on a disk without file locks, set "
-            "HDF5_USE_FILE_LOCKING=FALSE in the environment."
+            f"cannot read the result in `{folder}` ({error}). While the run is going on, or on a "
+            "disk without file locks, set HDF5_USE_FILE_LOCKING=FALSE in the environment."
         ) from error
     with ds:
-        figure = plot_dataset(ds.assign_attrs(_run_facts(folder / "report.json")))
+        facts = _run_facts(report) if name == _RUN else {}
+        try:
+            figure = _FIGURES[name](ds.assign_attrs(facts))
+        except (KeyError, AttributeError) as error:
+            raise InputError(f"`{result}` is no result of gpupatch: it lacks {error}.") from error
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:
@@ -83,6 +102,18 @@ def plot_run(
             ".svg in a directory that exists."
         ) from error
     return path
+
+
+_FIGURES = {
+    _RUN: plot_dataset,
+    "steady": steady_figure,
+    "eigenvalues": spectrum_figure,
+    "branch": bifurcation_figure,
+    "law": law_figure,
+    "variables": slow_variables_figure,
+    "study": study_figure,
+}
+"""What the results of runs, tasks and studies are drawn by, by the name of their file."""
 
 
 def _run_facts(report: Path) -> dict[str, object]:

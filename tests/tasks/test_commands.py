@@ -49,6 +49,9 @@ def test_steady_leaves_a_state_a_picture_and_a_report(case, tmp_path, capsys):
     with xr.open_dataset(directory / "steady.nc") as ds:
         assert np.abs(ds["u"].values - 0.5).max() < 1e-8
     assert (directory / "steady.png").stat().st_size > 1000
+    (directory / "steady.png").unlink()
+    assert main(["plot", str(directory)]) == 0
+    assert (directory / "steady.png").stat().st_size > 1000
     assert "largest slope" in capsys.readouterr().out
     assert main(["steady", case, "--backend", "numpy"]) == 2
     assert "--overwrite" in capsys.readouterr().err
