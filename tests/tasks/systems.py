@@ -69,13 +69,13 @@ def repulsion(r, strength, size):
 
 
 def colloids(seed=0, replicas=32):
-    """Soft colloids between reservoirs of two densities."""
+    """Soft colloids between reservoirs, lifted without correlations, which mean field neglects."""
     ends = (gp.dirichlet(2.0), gp.dirichlet(8.0))
     cells = gp.particle_grid([(0.0, 36.0)], [3], width=12.0, boundary=[ends])
     pair = gp.Pair(repulsion, {"strength": 0.1, "size": 1.4}, cutoff=3.5)
     model = gp.ParticleModel(1, gp.Brownian(), pair)
-    problem = gp.ParticleProblem(model, cells, {"temperature": 1.0}, core=3.6, seed=seed)
-    burst = gp.Burst(0.3, heal=0.1, dt=0.1, replicas=replicas)
+    problem = gp.ParticleProblem(model, cells, {"temperature": 1.0}, core=4.0, seed=seed)
+    burst = gp.Burst(0.3, heal=0.0, dt=0.15, replicas=replicas)
     sampling = gp.Sampling(lift="stochastic", number="rounded", common=True)
     backend, _ = gp.get_backend("numba")
     return gp.ParticleFluxScheme(problem, backend, burst, sampling=sampling, diffusivity=3.0)
