@@ -20,7 +20,7 @@ from gpupatch.scheme.alone import first_fault
 from gpupatch.scheme.chain_flux import ChainFluxScheme
 from gpupatch.scheme.particle_burst import ParticleBurstScheme
 from gpupatch.scheme.particle_flux import ParticleFluxScheme
-from gpupatch.scheme.particles import ParticleProblem, particle_grid
+from gpupatch.scheme.particle_problem import ParticleProblem, particle_grid
 from gpupatch.scheme.quarantine import FailedPatch
 from gpupatch.scheme.sampling import Sampling
 

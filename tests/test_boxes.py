@@ -24,7 +24,7 @@ from gpupatch.particles.observe import component_count, component_slices
 from gpupatch.projection import Projection
 from gpupatch.scheme.box_flux import BoxFluxScheme
 from gpupatch.scheme.boxes import BoxProblem, BoxScheme
-from gpupatch.scheme.particles import particle_grid
+from gpupatch.scheme.particle_problem import particle_grid
 from gpupatch.scheme.propagated import Propagated, combined, exactly
 from gpupatch.simulation import simulate
 

@@ -20,7 +20,7 @@ from gpupatch.particles.prepare import retuned
 from gpupatch.projection import Projection
 from gpupatch.scheme.box_flux import BoxFluxScheme
 from gpupatch.scheme.boxes import BoxProblem
-from gpupatch.scheme.particles import ParticleProblem
+from gpupatch.scheme.particle_problem import ParticleProblem
 from gpupatch.scheme.propagated import exactly
 
 LARGEST_RANGE = 0.5

@@ -19,7 +19,7 @@ from gpupatch.particles.interaction import Bonds, chain
 from gpupatch.scheme.chain_flux import ChainFluxScheme
 from gpupatch.scheme.particle_burst import ParticleBurstScheme
 from gpupatch.scheme.particle_density import DensityScheme
-from gpupatch.scheme.particles import ParticleProblem, particle_grid
+from gpupatch.scheme.particle_problem import ParticleProblem, particle_grid
 from gpupatch.scheme.response import diffusivity_samples
 from gpupatch.scheme.sampling import Sampling
 

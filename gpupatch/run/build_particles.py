@@ -33,7 +33,7 @@ from gpupatch.scheme.chain_flux import ChainFluxScheme
 from gpupatch.scheme.interface import Scheme
 from gpupatch.scheme.particle_burst import ParticleBurstScheme
 from gpupatch.scheme.particle_flux import ParticleFluxScheme
-from gpupatch.scheme.particles import ParticleProblem, particle_grid
+from gpupatch.scheme.particle_problem import ParticleProblem, particle_grid
 from gpupatch.scheme.problem import call
 from gpupatch.scheme.sampling import Sampling
 from gpupatch.scheme.stretch import StretchProblem, StretchScheme

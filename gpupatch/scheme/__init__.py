@@ -9,7 +9,7 @@ from gpupatch.scheme.flux import FluxScheme
 from gpupatch.scheme.interface import Scheme, SteppingScheme
 from gpupatch.scheme.particle_burst import ParticleBurstScheme
 from gpupatch.scheme.particle_flux import ParticleFluxScheme
-from gpupatch.scheme.particles import ParticleProblem, particle_grid
+from gpupatch.scheme.particle_problem import ParticleProblem, particle_grid
 from gpupatch.scheme.problem import Problem
 from gpupatch.scheme.sampling import Sampling
 from gpupatch.scheme.stretch import StretchProblem, StretchScheme

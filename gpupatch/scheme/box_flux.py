@@ -24,7 +24,8 @@ from gpupatch.scheme.box_laws import LAWS
 from gpupatch.scheme.boxes import SAMPLE, BoxProblem, block_steps, check_settling
 from gpupatch.scheme.interface import Shown
 from gpupatch.scheme.memory import particle_arrays
-from gpupatch.scheme.particles import ParticleScheme, ParticleSystem, patch_centres
+from gpupatch.scheme.particle_problem import patch_centres
+from gpupatch.scheme.particles import ParticleScheme, ParticleSystem
 from gpupatch.scheme.problem import Initial
 from gpupatch.scheme.propagated import Propagated, combined, exactly
 from gpupatch.scheme.quarantine import Begun, FailedPatch, Places, Quarantine

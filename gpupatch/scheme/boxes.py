@@ -21,7 +21,8 @@ from gpupatch.particles.state import ParticleState
 from gpupatch.projection import Projection
 from gpupatch.scheme.interface import LeapingSystem, Shown
 from gpupatch.scheme.memory import particle_arrays
-from gpupatch.scheme.particles import ParticleProblem, ParticleScheme, patch_centres
+from gpupatch.scheme.particle_problem import ParticleProblem, patch_centres
+from gpupatch.scheme.particles import ParticleScheme
 from gpupatch.scheme.problem import Function, Initial, call, one_per_member
 from gpupatch.steps import count_steps
 

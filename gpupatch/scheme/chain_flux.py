@@ -21,7 +21,7 @@ from gpupatch.scheme.alone import ParticlesAlone
 from gpupatch.scheme.interface import Shown
 from gpupatch.scheme.particle_density import Sampling
 from gpupatch.scheme.particle_flux import ParticleFluxScheme
-from gpupatch.scheme.particles import ParticleProblem, patch_centres
+from gpupatch.scheme.particle_problem import ParticleProblem, patch_centres
 from gpupatch.scheme.problem import Initial
 from gpupatch.scheme.quarantine import FailedPatch
 from gpupatch.theory.chains import flip_conductivity

@@ -15,7 +15,7 @@ from gpupatch.lifting import core_lifting, reconstruct
 from gpupatch.lifting.particles import limited
 from gpupatch.particles.observe import Core
 from gpupatch.scheme.particle_density import DensityScheme, Lifted
-from gpupatch.scheme.particles import ParticleProblem
+from gpupatch.scheme.particle_problem import ParticleProblem
 from gpupatch.scheme.problem import Function, call
 from gpupatch.scheme.quarantine import Places, Quarantine
 from gpupatch.scheme.sampling import Sampling

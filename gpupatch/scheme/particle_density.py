@@ -29,7 +29,8 @@ from gpupatch.particles.state import ParticleState, make_state
 from gpupatch.scheme.alone import ParticlesAlone
 from gpupatch.scheme.density_checks import acts, check_burst, check_gas, check_model
 from gpupatch.scheme.interface import Shown
-from gpupatch.scheme.particles import ParticleProblem, ParticleScheme, patch_centres
+from gpupatch.scheme.particle_problem import ParticleProblem, patch_centres
+from gpupatch.scheme.particles import ParticleScheme
 from gpupatch.scheme.quarantine import Begun, FailedPatch, Places
 from gpupatch.scheme.sampling import Sampling
 

@@ -16,7 +16,7 @@ from gpupatch.lifting.particles import limited
 from gpupatch.particles.observe import Core
 from gpupatch.scheme.flux import averaged, difference
 from gpupatch.scheme.particle_density import DensityScheme, Lifted
-from gpupatch.scheme.particles import ParticleProblem
+from gpupatch.scheme.particle_problem import ParticleProblem
 from gpupatch.scheme.quarantine import Places, Quarantine
 from gpupatch.scheme.sampling import Sampling
 from gpupatch.theory.healing import average_rate_error, longest_burst

@@ -21,7 +21,8 @@ from gpupatch.particles.observe import ParticlePlan
 from gpupatch.particles.potential import Potential
 from gpupatch.particles.state import ParticleState, make_state
 from gpupatch.scheme.boxes import SAMPLE, BoxRun, BoxScheme, check_held, check_settling
-from gpupatch.scheme.particles import ParticleProblem, ParticleScheme
+from gpupatch.scheme.particle_problem import ParticleProblem
+from gpupatch.scheme.particles import ParticleScheme
 from gpupatch.scheme.problem import Initial, call, one_per_member
 from gpupatch.steps import count_steps
 

@@ -20,7 +20,7 @@ from gpupatch.projection import Projection
 from gpupatch.scheme.chain_flux import ChainFluxScheme
 from gpupatch.scheme.particle_burst import ParticleBurstScheme
 from gpupatch.scheme.particle_flux import ParticleFluxScheme
-from gpupatch.scheme.particles import ParticleProblem, particle_grid
+from gpupatch.scheme.particle_problem import ParticleProblem, particle_grid
 from gpupatch.scheme.sampling import Sampling
 
 NUMPY, NUMBA = NumpyBackend(), NumbaBackend()

@@ -14,7 +14,7 @@ from gpupatch.particles.model import ParticleModel
 from gpupatch.projection import Projection
 from gpupatch.scheme.box_flux import BoxFluxScheme
 from gpupatch.scheme.boxes import BoxProblem
-from gpupatch.scheme.particles import particle_grid
+from gpupatch.scheme.particle_problem import particle_grid
 from gpupatch.simulation import simulate
 
 LENGTH, DENSITY, TEMPERATURE = 100.0, 0.6, 1.36

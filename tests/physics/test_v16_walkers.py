@@ -19,7 +19,7 @@ from gpupatch.projection import Projection
 from gpupatch.run import build
 from gpupatch.scheme.particle_burst import ParticleBurstScheme
 from gpupatch.scheme.particle_flux import ParticleFluxScheme
-from gpupatch.scheme.particles import ParticleProblem, particle_grid
+from gpupatch.scheme.particle_problem import ParticleProblem, particle_grid
 from gpupatch.scheme.sampling import Sampling
 from gpupatch.simulation import simulate
 from gpupatch.theory.walkers import slope_variance

@@ -15,7 +15,7 @@ from gpupatch.particles.library import gaussian
 from gpupatch.particles.model import ParticleModel
 from gpupatch.projection import Projection
 from gpupatch.scheme.particle_flux import ParticleFluxScheme
-from gpupatch.scheme.particles import ParticleProblem, particle_grid
+from gpupatch.scheme.particle_problem import ParticleProblem, particle_grid
 from gpupatch.scheme.sampling import Sampling
 from gpupatch.simulation import simulate
 

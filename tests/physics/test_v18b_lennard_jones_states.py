@@ -9,7 +9,7 @@ from gpupatch.particles.interaction import Pair
 from gpupatch.particles.library import lennard_jones
 from gpupatch.particles.model import ParticleModel
 from gpupatch.scheme.boxes import BoxProblem, BoxScheme
-from gpupatch.scheme.particles import particle_grid
+from gpupatch.scheme.particle_problem import particle_grid
 
 DENSITY = [0.776, 0.780, 0.820, 0.860, 0.900]
 ENERGY = [-5.5121, -5.5386, -5.7947, -6.0305, -6.2391]

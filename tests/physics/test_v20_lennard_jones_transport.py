@@ -9,7 +9,7 @@ from gpupatch.particles.interaction import Pair
 from gpupatch.particles.library import lennard_jones
 from gpupatch.particles.model import ParticleModel
 from gpupatch.scheme.boxes import BoxProblem, BoxScheme
-from gpupatch.scheme.particles import particle_grid
+from gpupatch.scheme.particle_problem import particle_grid
 
 VISCOSITY, CONDUCTIVITY = (0.78, 0.02), (3.40, 0.10)
 """Of N = 864 at density 0.6 and T = 1.36, cut off at 2.5 and shifted: Green-Kubo, and its error."""

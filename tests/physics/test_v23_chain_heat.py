@@ -9,7 +9,7 @@ from gpupatch.errors import SchemeError
 from gpupatch.lifting.chains import lift_chain, lifted_covariance
 from gpupatch.particles import library
 from gpupatch.scheme.chain_flux import ChainFluxScheme
-from gpupatch.scheme.particles import ParticleProblem, particle_grid
+from gpupatch.scheme.particle_problem import ParticleProblem, particle_grid
 from gpupatch.simulation import simulate
 from gpupatch.theory import chains
 

@@ -8,7 +8,7 @@ import gpupatch as gp
 from gpupatch.backends._numpy_particles import NumpyParticles
 from gpupatch.errors import SchemeError
 from gpupatch.particles import library
-from gpupatch.scheme.particles import particle_grid
+from gpupatch.scheme.particle_problem import particle_grid
 from gpupatch.scheme.stretch import StretchProblem, StretchScheme, likely_length
 from gpupatch.simulation import simulate
 from gpupatch.theory import polymers
