@@ -15,9 +15,7 @@ from gpupatch.errors import GridError, SchemeError, suggestion
 from gpupatch.grid import PatchGrid
 from gpupatch.particles.lattice_gas import LatticeGas
 from gpupatch.particles.model import ParticleModel
-from gpupatch.scheme.problem import (
-    combinations,
-)
+from gpupatch.scheme.problem import combinations
 
 
 @checked(GridError)
