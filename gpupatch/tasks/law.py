@@ -83,6 +83,8 @@ def law(
     the coefficients. Of all sets of terms the smallest is taken that predicts states which it has
     not seen as well as any (`regression.selected`). Error bars come from states drawn again and
     from the noise of the slopes; every random state is measured with random numbers of its own.
+    They do not contain what polynomials of few terms cannot follow: where slopes are noisy, let
+    D be a `spline`.
 
     A law does not close, and a warning says so, if slopes differ from it by more than noise and
     `tolerance` explain, or if bursts of half the length find another one: something that is not
