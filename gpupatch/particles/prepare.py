@@ -285,7 +285,7 @@ def wrapped(model: ParticleModel, state: ParticleState) -> ParticleState:
 
 
 _PIECE = 100
-"""Micro-steps after which boxes that settle can be interrupted."""
+"""Micro-steps after which patches that settle can be interrupted."""
 
 
 def settled(
@@ -313,13 +313,22 @@ def settled(
     """
     T = np.broadcast_to(np.asarray(temperature, dtype=float), (state.n_patch,))
     hot = n_steps // 3
-    state = _run(kernels, retuned(model, state, temperature=4 * T), hot, dt / 2, 0)
-    return _run(kernels, retuned(model, state, temperature=T), n_steps - hot, dt, hot)
+    state = left_alone(kernels, retuned(model, state, temperature=4 * T), hot, dt / 2)
+    return left_alone(kernels, retuned(model, state, temperature=T), n_steps - hot, dt, hot)
 
 
-def _run(
-    kernels: ParticleKernels, state: ParticleState, n_steps: int, dt: float, first: int
+def left_alone(
+    kernels: ParticleKernels, state: ParticleState, n_steps: int, dt: float, first: int = 0
 ) -> ParticleState:
+    """What becomes of patches of which nothing is measured, by pieces that can be interrupted.
+
+    Args:
+        kernels: the passes over the particles.
+        state: the patches; they are not changed.
+        n_steps: micro-steps.
+        dt: micro time step.
+        first: number of the first micro-step, by which noise is numbered.
+    """
     handle = kernels.pack(state)
     for done in range(0, n_steps, _PIECE):
         steps = min(_PIECE, n_steps - done)

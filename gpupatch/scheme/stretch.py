@@ -17,8 +17,8 @@ from gpupatch.particles.interaction import Field, chain
 from gpupatch.particles.lattice_gas import LatticeGas
 from gpupatch.particles.library import pull
 from gpupatch.particles.model import ParticleModel
-from gpupatch.particles.observe import ParticlePlan
 from gpupatch.particles.potential import Potential
+from gpupatch.particles.prepare import left_alone
 from gpupatch.particles.state import ParticleState, make_state
 from gpupatch.scheme.boxes import SAMPLE, BoxRun, BoxScheme, check_held, check_settling
 from gpupatch.scheme.particle_problem import ParticleProblem
@@ -154,11 +154,9 @@ class StretchScheme(BoxScheme):
         which, n_forces = self._pull(imposed["force"])
         state = self._straight(which, n_forces, imposed["temperature"])
         steps = count_steps(self.settle, self.dt)
-        handle = self.kernels.pack(state)
-        self.kernels.burst(handle, ParticlePlan(steps, self.dt))
+        state = left_alone(self.kernels, state, steps, self.dt)
         self.count(steps, self.dt, int(state.counts.sum()))
-        state = self.kernels.unpack(handle)
-        seen = self.kernels.measure(handle, self._observables)[None]
+        seen = self.kernels.measure(self.kernels.pack(state), self._observables)[None]
         return BoxRun(state, imposed, self._quantities(state, imposed, seen), (), steps)
 
     def restore(self, arrays: Mapping[str, Plain], slope: bool = False) -> BoxRun:
