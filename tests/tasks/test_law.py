@@ -9,6 +9,7 @@ from gpupatch.errors import GpupatchError, InputError
 from gpupatch.lifting import core_lifting, reconstruct
 from gpupatch.micro.lattice import get
 from gpupatch.tasks.equation import told
+from gpupatch.tasks.regression import Samples, candidate_sets, selected
 
 B = NumpyBackend()
 
@@ -104,6 +105,19 @@ def test_a_law_whose_term_is_not_offered_is_told_not_to_close():
     with pytest.warns(UserWarning, match="is not explained by any of the terms"):
         found = gp.law(scheme, {"u": (-1.0, 1.0)}, terms=["u_xx", "u", "u^2"], count=12)
     assert not found.closes
+
+
+def test_noise_adds_no_terms_to_a_law():
+    """One term of four is found alone in 189 of 200 noisy laws; without a margin in 115."""
+    found = []
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        columns = random.standard_normal((20, 6, 4))
+        slopes = columns[:, :, 0] + 0.3 * random.standard_normal((20, 6))
+        samples = Samples(columns, slopes, np.full((20, 6, 1), 0.3))
+        sets = candidate_sets(samples, "stepwise", [(0,), (1,), (2,), (3,)])
+        found.append(selected(samples, sets, 0.01).active)
+    assert np.mean([one == (0,) for one in found]) > 0.9
 
 
 def test_states_of_a_run_serve_as_well_as_random_ones():
