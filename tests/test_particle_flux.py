@@ -98,6 +98,12 @@ def test_core_averages_of_a_parabola_are_lifted_exactly():
         assert profile == pytest.approx(np.stack([1 + X + 2 * X**2, 1 + 4 * X, 2 + 0 * X], axis=1))
 
 
+@pytest.mark.parametrize(("heal", "steps"), [(0.0, 0), (0.01, 1), (0.1, 1), (0.24, 2), (0.39, 3)])
+def test_healing_that_is_asked_for_takes_a_step_at_least(heal, steps):
+    scheme = flux_scheme(burst=Burst(0.4, heal=heal, dt=0.1))
+    assert scheme.steps() == (4, steps, pytest.approx(0.1))
+
+
 def test_replicas_are_raised_until_noise_is_low_and_no_further():
     counts = {}
     for tolerance in (1.0, 0.05, 1e-3):

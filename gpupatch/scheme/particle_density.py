@@ -224,7 +224,7 @@ class DensityScheme(ParticleScheme):
         raise SchemeError(f"scheme {type(self).__name__} runs no patches.")
 
     def steps(self) -> tuple[int, int, float]:
-        """Micro-steps of a burst, those among them that heal, and their length."""
+        """Micro-steps of a burst, those among them that heal (one at least), and their length."""
         length, dt = self.burst_spec.length, self.burst_spec.dt
         if dt is None and self.gas is not None:
             dt = GAS_STEP / self.gas.rate
@@ -235,7 +235,8 @@ class DensityScheme(ParticleScheme):
             least = 1 if self.edges != "reservoir" else math.ceil(length / self._refill - 1e-9)
             tried = range(least, least + 64)
             n = next((k for k in tried if abs(share * k - round(share * k)) < 1e-9), tried[-1])
-        return n, min(round(share * n), n - 1), length / n
+        healing = max(1, round(share * n)) if share else 0
+        return n, min(healing, n - 1), length / n
 
     def work(self, reached: float) -> dict[str, Any]:
         """Entries of a report: particles, replicas of bursts, noise of the slopes."""
