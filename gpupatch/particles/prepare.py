@@ -284,6 +284,9 @@ def wrapped(model: ParticleModel, state: ParticleState) -> ParticleState:
     return lifted
 
 
+_MOST_STEPS = 10**9
+"""Micro-steps beyond which nobody waits for patches to settle."""
+
 _PIECE = 100
 """Micro-steps after which patches that settle can be interrupted."""
 
@@ -328,7 +331,15 @@ def left_alone(
         n_steps: micro-steps.
         dt: micro time step.
         first: number of the first micro-step, by which noise is numbered.
+
+    Raises:
+        InputError: if the steps are too many to wait for.
     """
+    if n_steps > _MOST_STEPS:
+        raise InputError(
+            f"to settle would take {n_steps:.3g} micro-steps of {dt:.3g}; more than "
+            f"{_MOST_STEPS:.0g} are not taken. Use a shorter `settle`, or a longer micro time step."
+        )
     handle = kernels.pack(state)
     for done in range(0, n_steps, _PIECE):
         steps = min(_PIECE, n_steps - done)

@@ -182,6 +182,13 @@ def test_wrapping_a_sheared_box_changes_no_force():
     np.testing.assert_allclose(one, other, rtol=1e-9)
 
 
+def test_nobody_waits_for_patches_to_settle_for_ever():
+    model = fluid(Newton())
+    boxes = crystal_boxes(model, 10, 1.0, 1.0)
+    with pytest.raises(InputError, match="shorter `settle`"):
+        settled(model, kernels_of(model), boxes, 1.0, 10**14, 0.01)
+
+
 def test_mistakes_are_named():
     model = fluid(Newton())
     with pytest.raises(InputError, match="no crystal `bcc`"):
