@@ -1,13 +1,15 @@
 """Blocks of directions: what 16 derivatives of the slope cost beside one, at 64 patches.
 
-    python -m bench.tasks [--rounds N]
+    python -m bench.tasks [--rounds N] [--threads]
 
-Every figure is a quotient of CPU seconds of the same round on one core.
+Every figure is a quotient of the same round: of CPU seconds on one core, or of wall time on all.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,14 +30,17 @@ def main() -> None:
     """Measure, print the table, write the record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", action="store_true", help="wall time on all cores")
     given = parser.parse_args()
-    one_core()
+    clock = time.perf_counter if given.threads else time.process_time
+    if not given.threads:
+        one_core()
     record: dict[str, Any] = {"environment": environment(PACKAGES), "goal": GOAL, "rows": []}
     for name, scheme in schemes().items():
-        row = {"oracle": name, "patches": PATCHES, **blocks(scheme, given.rounds)}
+        row = {"oracle": name, "patches": PATCHES, **blocks(scheme, given.rounds, clock)}
         record["rows"].append(row)
         print(row["oracle"], {k: round(v, 2) for k, v in row["cost_of_one"].items()}, flush=True)
-    print(write_record("tasks", record))
+    print(write_record("tasks_threads" if given.threads else "tasks", record))
 
 
 def schemes() -> dict[str, Any]:
@@ -52,7 +57,7 @@ def schemes() -> dict[str, Any]:
     }
 
 
-def blocks(scheme: Any, rounds: int) -> dict[str, Any]:
+def blocks(scheme: Any, rounds: int, clock: Callable[[], float]) -> dict[str, Any]:
     """Seconds of blocks of directions, as multiples of a single one."""
     oracle = gp.make_oracle(scheme)
     equations = Equations(oracle)
@@ -67,7 +72,7 @@ def blocks(scheme: Any, rounds: int) -> dict[str, Any]:
 
         return derivatives
 
-    seconds = interleaved({str(count): run(count) for count in BLOCKS}, rounds)
+    seconds = interleaved({str(count): run(count) for count in BLOCKS}, rounds, clock)
     one = seconds["1"]
     return {
         "unknowns": oracle.n,
