@@ -82,6 +82,7 @@ def keys_of(value):
             yield from keys_of(inner)
 
 
+@pytest.mark.slow
 def test_a_rehearsal_runs_everything_and_gives_no_figure(rehearsed):
     record, printed = rehearsed
     assert record["rehearsal"]
@@ -94,6 +95,7 @@ def test_a_rehearsal_runs_everything_and_gives_no_figure(rehearsed):
     assert all(goal["value"] in (None, 2) for goal in record["goals"])
 
 
+@pytest.mark.slow
 def test_what_a_rehearsal_would_time_is_right(rehearsed):
     rows = rehearsed[0]["rows"]
     assert not wrong(rows)
@@ -107,6 +109,7 @@ def test_what_a_rehearsal_would_time_is_right(rehearsed):
             assert row["error_of_samples"] <= row["tolerance_of_samples"]
 
 
+@pytest.mark.slow
 def test_operations_are_counted_in_the_tile_that_ran(rehearsed):
     rows = [row for row in rehearsed[0]["rows"] if row["who"] == "gpupatch"]
     tiles = [row for row in rows if row["kernels"].startswith("tile")]
@@ -114,6 +117,7 @@ def test_operations_are_counted_in_the_tile_that_ran(rehearsed):
     assert all(2 < row["counted"]["issue"] < 12 for row in tiles)
 
 
+@pytest.mark.slow
 def test_every_class_of_particle_kernels_and_two_peers_are_right(rehearsed):
     rows = [row for row in rehearsed[0]["rows"] if row["kind"] == "particles"]
     ran = {row["who"]: row["kernels"].split(",")[0] for row in rows if "kernels" in row}
@@ -177,6 +181,7 @@ def test_a_pair_of_a_warp_is_fewer_operations_than_two_of_a_block():
     assert 0.5 < once / twice < 0.6
 
 
+@pytest.mark.slow
 def test_a_macro_step_is_at_most_two_launches(rehearsed):
     rows = [row for row in rehearsed[0]["rows"] if row["kind"] == "macro step"]
     assert all(sum(row["launches"].values()) <= 2 for row in rows if row["chain"] == 1)
