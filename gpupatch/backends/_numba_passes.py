@@ -1,9 +1,8 @@
 """Passes that are the same for every rule, as plain functions that Numba can compile.
 
 Their text is copied into a generated module (see `_numba_source`), named by its content, from which
-those of the rules import. States are [patch, field x sites], rows of
-them [field x sites]; loops are explicit because array expressions inside parallel functions take
-seconds to compile.
+those of the rules import. States are [patch, field x sites], rows of them [field x sites]; loops
+are explicit because array expressions inside parallel functions take seconds to compile.
 """
 
 import math

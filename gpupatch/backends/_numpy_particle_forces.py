@@ -8,6 +8,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
+from gpupatch.memory import numbers, require
 from gpupatch.micro.lower import evaluate
 from gpupatch.micro.trace import differentiate
 from gpupatch.particles.model import ParticleModel
@@ -72,7 +73,14 @@ class Forces:
         return d
 
     def _pairs(self, state: ParticleState, found: Acting) -> None:
-        chunk = max(1, _PAIRS_AT_ONCE // max(1, state.capacity**2))
+        n = state.capacity
+        if n**2 > _PAIRS_AT_ONCE:
+            require(
+                numbers(state.ndim + 2, n, n),
+                f"distances between all {n} particles of a patch",
+                "Use the backend `numba` or `cuda`, a lower density or narrower patches.",
+            )
+        chunk = max(1, _PAIRS_AT_ONCE // max(1, n**2))
         for start in range(0, state.n_patch, chunk):
             part = slice(start, start + chunk)
             self._pairs_of(_part(state, part), part, found)

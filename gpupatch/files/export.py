@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gpupatch.errors import GpupatchError, InputError
 from gpupatch.files.output import SOLUTION
+from gpupatch.files.regular import regular
 
 if TYPE_CHECKING:
     import xarray
@@ -28,9 +29,7 @@ def open_solution(directory: str | os.PathLike[str]) -> xarray.Dataset:
 
     path = Path(directory) / SOLUTION
     try:
-        if path.exists() and not path.is_file():
-            raise FileNotFoundError("it is no file")
-        return xr.open_dataset(path, decode_times=False)
+        return xr.open_dataset(regular(path), decode_times=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"cannot read `{path}` ({error}). Give the directory of a gpupatch run."

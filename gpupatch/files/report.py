@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gpupatch.errors import GpupatchError, InputError
+from gpupatch.files.regular import regular
 
 REPORT = "report.json"
 
@@ -181,9 +182,7 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
         InputError: when there is no such file or it is not a JSON object.
     """
     try:
-        if Path(path).exists() and not Path(path).is_file():
-            raise InputError(f"`{path}` is no file. Give the directory of a gpupatch run.")
-        report = json.loads(Path(path).read_text(encoding="utf-8"))
+        report = json.loads(regular(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"cannot read `{path}` ({error}). Give the directory of a gpupatch run."

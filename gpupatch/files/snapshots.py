@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpupatch.errors import GpupatchError, InputError
+from gpupatch.files.regular import regular
 from gpupatch.particles.state import ParticleState, make_state
 
 SNAPSHOTS = "particles.nc"
@@ -276,9 +277,7 @@ def read_snapshots(path: str | os.PathLike[str]) -> Iterator[Snapshot]:
 
 
 def _opened(path: str | os.PathLike[str]) -> Any:
-    """A NetCDF file to read; a pipe would be waited for."""
+    """A NetCDF file to read."""
     import netCDF4
 
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} is no file")
-    return netCDF4.Dataset(str(path))
+    return netCDF4.Dataset(str(regular(path)))

@@ -10,6 +10,7 @@ import numpy as np
 
 from gpupatch.errors import CaseError
 from gpupatch.files.case import Case
+from gpupatch.files.regular import regular
 from gpupatch.run.build import Parts
 from gpupatch.run.tasks import Place, beginning, carried_out
 from gpupatch.tasks.found_law import Law
@@ -85,9 +86,7 @@ def _read(path: Path) -> Any:
     import xarray as xr
 
     try:
-        if path.exists() and not path.is_file():
-            raise FileNotFoundError("it is no file")
-        with xr.open_dataset(path) as ds:
+        with xr.open_dataset(regular(path)) as ds:
             return ds.load()
     except (OSError, ValueError) as error:
         raise CaseError(

@@ -42,6 +42,22 @@ Found = tuple[Vectors, NDArray[np.float64], list[float], str]
 """Unknowns, their error by sources, residuals before every step and at the end, and a reason."""
 
 
+def check_search(tolerance: float, iterations: int) -> None:
+    """Whether a search can end.
+
+    Args:
+        tolerance: what is accepted.
+        iterations: most steps.
+
+    Raises:
+        InputError: if one of them is not positive.
+    """
+    if iterations < 1 or not tolerance > 0:
+        raise InputError(
+            f"`iterations` is {iterations} and `tolerance` {tolerance}; both must be positive."
+        )
+
+
 def _first_slopes(equations: Equations, X: Vectors, p: Vectors | float | None) -> Vectors:
     """The residuals where searches begin.
 

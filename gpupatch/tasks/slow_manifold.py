@@ -16,6 +16,7 @@ from gpupatch.arrays import Macro, Micro
 from gpupatch.contract import checked
 from gpupatch.errors import InputError, SchemeError
 from gpupatch.scheme import BurstScheme
+from gpupatch.tasks.newton import check_search
 from gpupatch.tasks.relaxation import relaxation_rates
 from gpupatch.tasks.watched import FreePatches
 
@@ -142,7 +143,7 @@ def constrained_run(
     free = FreePatches(scheme, t)
     if order not in ORDERS:
         raise InputError(f"`order` is {order!r}; use one of {', '.join(map(str, ORDERS))}.")
-    _check(tolerance, iterations)
+    check_search(tolerance, iterations)
     if not free.hidden:
         raise SchemeError(
             "the scheme hides no field, so that nothing can be slaved to its coarse values. Name "
@@ -218,7 +219,7 @@ def implicit_lift(
     SieberMarschlerStarke2018].
     """
     free = FreePatches(scheme, t)
-    _check(tolerance, iterations)
+    check_search(tolerance, iterations)
     waited = float(scheme.burst_spec.healing if skip is None else skip)
     if not 0 < waited < math.inf:
         raise InputError(f"`skip` is {skip}; give a positive time.")
@@ -303,10 +304,3 @@ def _slowest(free: FreePatches, W: Macro) -> float:
 
 def _by_name(free: FreePatches, W: Macro) -> dict[str, NDArray[np.float64]]:
     return {free.names[field]: W[:, field].copy() for field in free.hidden}
-
-
-def _check(tolerance: float, iterations: int) -> None:
-    if iterations < 1 or not tolerance > 0:
-        raise InputError(
-            f"`iterations` is {iterations} and `tolerance` {tolerance}; both must be positive."
-        )

@@ -14,7 +14,7 @@ from gpupatch.projection import Projection
 from gpupatch.scheme.problem import Initial
 from gpupatch.tasks.choose import make_oracle
 from gpupatch.tasks.equations import DENSE, Equations, Vectors
-from gpupatch.tasks.newton import noisy_search, searches
+from gpupatch.tasks.newton import check_search, noisy_search, searches
 from gpupatch.tasks.oracle import BLOCK
 from gpupatch.tasks.steady_state import SteadyState
 
@@ -68,17 +68,16 @@ def steady(
         The state. Whether the search succeeded is in `converged` and `why`.
 
     Raises:
-        InputError: if `U0` has another shape, there is no such parameter, or the slope is not
-            finite at `U0`.
+        InputError: if `U0` has another shape, there is no such parameter, the tolerance or the
+            iterations are not positive, or the slope is not finite at `U0`.
         SchemeError: if the scheme offers no slopes, or random slopes without replicas.
 
     Source: Kevrekidis et al. (2003), section 5; Knoll and Keyes (2004) for Newton-Krylov methods
     [Kevrekidis2003, KnollKeyes2004].
     """
-    equations = _equations(
-        scheme, parameter, coarse, t, block, tolerance, iterations, over, projection, difference
-    )
-    oracle, p = equations.oracle, None
+    check_search(tolerance, iterations)
+    oracle, p = make_oracle(scheme, parameter, coarse=coarse, t=t, block=block), None
+    equations = Equations(oracle, over, projection, difference)
     if parameter is not None:
         p = np.array([oracle.value if value is None else value], dtype=float)
     return find_steady(equations, oracle.vector(U0)[None], p, tolerance, iterations)[0]
@@ -133,22 +132,11 @@ def steady_states(
     """
     if not len(values):
         raise InputError("`values` is empty; give the values of the parameter.")
-    equations = _equations(
-        scheme, parameter, coarse, t, block, tolerance, iterations, over, projection, difference
-    )
-    X = np.repeat(equations.oracle.vector(U0)[None], len(values), axis=0)
-    return find_steady(equations, X, np.array(values, dtype=float), tolerance, iterations)
-
-
-def _equations(
-    scheme, parameter, coarse, t, block, tolerance, iterations, over, projection, difference
-) -> Equations:
+    check_search(tolerance, iterations)
     oracle = make_oracle(scheme, parameter, coarse=coarse, t=t, block=block)
-    if iterations < 1 or not tolerance > 0:
-        raise InputError(
-            f"`iterations` is {iterations} and `tolerance` {tolerance}; both must be positive."
-        )
-    return Equations(oracle, over, projection, difference)
+    equations = Equations(oracle, over, projection, difference)
+    X = np.repeat(oracle.vector(U0)[None], len(values), axis=0)
+    return find_steady(equations, X, np.array(values, dtype=float), tolerance, iterations)
 
 
 def find_steady(

@@ -104,3 +104,12 @@ def test_open_patches_may_be_narrower_than_the_cutoff():
 
 def test_a_box_of_exactly_two_cutoffs_will_do():
     model().check(state(box=5.0))
+
+
+def test_distances_that_no_memory_holds_are_refused_before_they_are_made(monkeypatch):
+    monkeypatch.setattr("gpupatch.memory.available", lambda: 10**8)
+    places = np.random.default_rng(1).uniform(0, 60, (1, 2, 2500))
+    one = gp.Pair(library.gaussian, {"epsilon": 1.0, "sigma": 1.0}, 2.5)
+    kernels = get_backend("numpy")[0].load_particles(model(pair=one), "float64")
+    with pytest.raises(InputError, match="distances between all 2500 particles"):
+        kernels.forces(kernels.pack(gp.make_state(places, np.full(2, 60.0))))
